@@ -1,0 +1,114 @@
+"""Cuts candidates out of decoded text: a detector's own expression, applied to a window around a hit.
+
+RE2 runs it in time linear in the window, whatever a user's expression looks like. It has no look-around, so what must
+stand left and right of a token is matched along with it and left out of the span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import re2
+
+from service.detect import expressions
+from service.detect.database import GAP_CHARACTERS, GAP_ESCAPABLE, keyword_expression
+from service.detect.expressions import ALNUM, ANY, ESCAPABLE, WORD, char_set
+from service.errors import ExpressionError
+from service.records import Detector
+
+_ESCAPE_TAIL: Final = r"\\[nrtbfv]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m"
+"""A letter or digit that ends an escape or a colour code does not go on with the token behind it."""
+
+_RUN: Final = frozenset(b"+/-_")
+_ESCAPABLE_BYTES: Final = bytes(sorted(ESCAPABLE))
+
+_OPTIONS: Final = re2.Options()
+_OPTIONS.encoding = re2.Options.Encoding.LATIN1
+_OPTIONS.never_nl = False
+_OPTIONS.dot_nl = True
+_OPTIONS.log_errors = False
+
+
+class Match(NamedTuple):
+    """Where a secret stands: its span, and the keyword before it where the detector asks for one."""
+
+    start: int
+    end: int
+    keyword: str | None
+
+
+class Capture:
+    """The cutter of one detector.
+
+    Raises:
+        ExpressionError: RE2 refuses the expression (the engine's and its bounds differ in rare cases).
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        before, secret, after = map(expressions.parse, (detector.before, detector.expression, detector.after))
+        lead = expressions.concatenate(before, secret)
+        left = _left(lead, bool(detector.keywords)) if detector.boundary in ("token", "left") else ""
+        right = _right(secret) if detector.boundary in ("token", "right") and not detector.after else ""
+        body = f"{left}{expressions.exact(before)}({expressions.exact(secret)}){expressions.exact(after)}{right}"
+        if detector.keywords:
+            words = "|".join(keyword_expression(keyword) for keyword in detector.keywords)
+            gap = f"(?s:.{{0,{GAP_CHARACTERS}}}?)"
+            body = f"({words})({gap}){body}"
+        self._secret = 3 if detector.keywords else 1
+        self._most = expressions.width(secret)[1]
+        self.reach = expressions.width(expressions.concatenate(before, secret, after))[1] + 16
+        if detector.keywords:
+            self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
+        try:
+            self._pattern = re2.compile(body.encode("latin-1"), _OPTIONS)
+        except re2.error as error:
+            raise ExpressionError(f"{detector.id}: {error}") from error
+
+    def windows(self, ends: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
+        """The parts of a text of this length in which the matches behind hits with these ends must lie, merged."""
+        start = stop = -1
+        for end in ends:
+            if stop >= 0 and end - self.reach <= stop:
+                stop = max(stop, end + self.reach)
+                continue
+            if stop >= 0:
+                yield start, min(stop, length)
+            start, stop = max(0, end - self.reach), end + self.reach
+        if stop >= 0:
+            yield start, min(stop, length)
+
+    def matches(self, text: bytes, start: int, stop: int) -> Iterator[Match]:
+        """Every match in a window, left to right, none overlapping another."""
+        # the sentinels stand for the ends of the text; elsewhere the neighbouring bytes are in the window
+        window = (b"\n" if start == 0 else b"") + text[start:stop] + (b"\n" if stop >= len(text) else b"")
+        base = start - (start == 0)
+        at = 0
+        while (found := self._pattern.search(window, at)) is not None:
+            begin, end = found.span(self._secret)
+            at = found.start() + 1
+            if end - begin > self._most:
+                continue
+            keyword = None
+            if self._secret == 3:
+                gap = window[found.end(1) : begin]
+                if len(gap) - len(gap.translate(None, _ESCAPABLE_BYTES)) > GAP_ESCAPABLE or len(gap) > GAP_CHARACTERS:
+                    continue
+                keyword = found.group(1).decode("latin-1")
+            at = end
+            yield Match(base + begin, base + end, keyword)
+
+
+def _left(node: expressions.Node, keyword: bool) -> str:
+    starts = expressions.first(node)
+    if not starts & WORD:
+        return ""
+    forbidden = ALNUM | (frozenset(b"_") | (starts & _RUN) if keyword else frozenset())
+    return f"(?:{char_set(ANY - forbidden)}|{_ESCAPE_TAIL})"
+
+
+def _right(node: expressions.Node) -> str:
+    ends = expressions.last(node)
+    if not ends & (WORD | _RUN | frozenset(b"=")):
+        return ""
+    return char_set(ANY - (WORD | (ends & (_RUN | frozenset(b"=")))))

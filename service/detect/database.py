@@ -1,0 +1,228 @@
+"""The one database: all detectors, their encoded forms, and the marks of compressed values.
+
+Compiling takes a second or more, so the compiled database is cached on disk together with the parsed detectors, keyed by
+everything that it depends on: the content of the detector files, the versions of Sluice's format and of the engine, and
+the CPU. A cache file is written aside and renamed, carries a digest, and is rebuilt when anything about it is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import hyperscan
+import msgspec
+
+from service.detect import encodings, expressions
+from service.detect.expressions import Node
+from service.errors import DatabaseError
+from service.records import Detector
+
+FORMAT: Final = 1
+"""Raised whenever the expressions made from the same detector change."""
+
+GAP_CHARACTERS: Final = 40
+"""A keyword stands at most so far before its secret, in decoded text."""
+
+GAP_ESCAPABLE: Final = 12
+"""At most so many characters of that gap are of a kind that a writer of JSON may escape."""
+
+_WIRE_GAP: Final = GAP_CHARACTERS - GAP_ESCAPABLE + 8 * GAP_ESCAPABLE
+"""The same gap on the wire: an escaped character takes up to eight bytes in JSON that stands inside JSON."""
+
+COMPRESSED: Final = {
+    "gzip": r"\x1f\x8b\x08",
+    "zstd": r"\x28\xb5\x2f\xfd",
+    "lz4": r"\x04\x22\x4d\x18",
+    "snappy": r"\xff\x06\x00\x00sNaPpY",
+}
+"""How compressed values begin: a record that holds one is decoded, since nothing in it can be matched as it is."""
+
+OPAQUE: Final = r'(?:data_base64|bytesValue)\x5c*"'
+"""Members of CloudEvents and OTLP whose base64 can hold what has no prefix to be known by."""
+
+
+class Pattern(msgspec.Struct, frozen=True, array_like=True):
+    """One expression of the database.
+
+    ``detector`` is an index, -1 for the marks of compressed values; ``kind`` is ``plain``, ``mark`` or the name of an
+    encoding; ``length`` and ``phase`` are those of :class:`service.detect.encodings.Image`.
+    """
+
+    detector: int
+    kind: str
+    expression: str
+    length: int = 0
+    phase: int = 0
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    detectors: list[Detector]
+    patterns: list[Pattern]
+    compiled: bytes
+
+
+class Database:
+    """Detectors and their patterns, compiled. A pattern's index is the engine's id of it."""
+
+    def __init__(self, detectors: Sequence[Detector], patterns: Sequence[Pattern], compiled: hyperscan.Database) -> None:
+        self.detectors = detectors
+        self.patterns = patterns
+        self.compiled = compiled
+
+    @property
+    def size(self) -> int:
+        """Bytes of the compiled database."""
+        return int(self.compiled.size())
+
+
+def keyword_expression(keyword: str) -> str:
+    """A keyword in any case; a blank or ``_`` in it stands for any of blank, ``_``, ``-``, ``.`` or nothing."""
+    parts = keyword.replace("_", " ").split(" ")
+    return "(?i:" + r"[ _.\-]?".join("".join(expressions.char_set(frozenset((b,))) for b in p.encode()) for p in parts) + ")"
+
+
+def tree(detector: Detector) -> Node:
+    """What stands at the secret's place: ``before``, the secret, ``after``."""
+    return expressions.concatenate(*map(expressions.parse, (detector.before, detector.expression, detector.after)))
+
+
+def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
+    """All expressions that stand for the detectors."""
+    for index, detector in enumerate(detectors):
+        node = tree(detector)
+        plain = expressions.wire(node)
+        if detector.keywords:
+            for keyword in detector.keywords:
+                yield Pattern(index, "plain", f"{keyword_expression(keyword)}.{{0,{_WIRE_GAP}}}{plain}")
+            continue
+        yield Pattern(index, "plain", plain)
+        seen = set()
+        for path in expressions.paths(node):
+            for image in encodings.images(path):
+                if image not in seen:
+                    seen.add(image)
+                    yield Pattern(index, image.kind, image.expression, image.length, image.phase)
+    for expression in COMPRESSED.values():
+        yield Pattern(-1, "mark", expression)
+    yield Pattern(-1, "mark", OPAQUE)
+    yield Pattern(-1, "base64", "H4sI[A-P][A-Za-z0-9+/_-]{30}", 35, 0)
+
+
+def compile_patterns(found: Sequence[Pattern]) -> hyperscan.Database:
+    """Compiles the expressions into one database in block mode.
+
+    Raises:
+        DatabaseError: naming the expression that the engine refuses, where it says which.
+    """
+    compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    try:
+        compiled.compile(
+            expressions=[pattern.expression.encode("latin-1") for pattern in found],
+            ids=list(range(len(found))),
+            elements=len(found),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(found),
+        )
+    except hyperscan.error as error:
+        raise DatabaseError(f"the engine refuses an expression: {error}") from error
+    return compiled
+
+
+def build(detectors: Sequence[Detector]) -> Database:
+    """Makes the database from nothing.
+
+    Raises:
+        DatabaseError: the engine refuses an expression; the text names the detector where it is one alone.
+    """
+    found = list(patterns(detectors))
+    try:
+        return Database(detectors, found, compile_patterns(found))
+    except DatabaseError:
+        for pattern in found:
+            try:
+                compile_patterns([pattern])
+            except DatabaseError as error:
+                raise DatabaseError(f"{detectors[pattern.detector].id}: {pattern.kind}: {error}") from error
+        raise
+
+
+# -- cache -------------------------------------------------------------------------------------------------------------
+
+
+def _cpu() -> str:
+    """What the compiled code of the engine depends on."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
+        for line in info:
+            if line.startswith(("flags", "Features")):
+                return f"{platform.machine()} {line}"
+    return f"{platform.machine()} {platform.processor()}"
+
+
+def cache_key(content_digest: str) -> str:
+    """The name of the cached database for detector files of this digest, on this machine."""
+    parts = (str(FORMAT), content_digest, hyperscan.__version__, str(hyperscan.HS_MODE_BLOCK), _cpu())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def cache_folder() -> Path:
+    """Where databases are kept: ``$SLUICE_CACHE``, or ``sluice`` in the user's cache folder."""
+    given = os.environ.get("SLUICE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(given) if given else Path(base) / "sluice"
+
+
+def load(content_digest: str, detectors: Callable[[], Sequence[Detector]], folder: Path | None = None) -> Database:
+    """The database from the cache, or built and put there.
+
+    A cache that is missing, damaged or made by another engine is rebuilt; one that cannot be written is no error.
+
+    Args:
+        content_digest: what :func:`service.detect.catalogue.digest` says of the files.
+        detectors: parses them; called only when the cache does not serve.
+        folder: where the cache is; :func:`cache_folder` if None.
+
+    Raises:
+        DatabaseError: the engine refuses an expression.
+        DetectorError: a file is wrong.
+    """
+    path = (folder or cache_folder()) / f"{cache_key(content_digest)}.database"
+    cached = _read(path)
+    if cached is not None:
+        return cached
+    database = build(detectors())
+    stored = _Stored(list(database.detectors), list(database.patterns), hyperscan.dumpb(database.compiled))
+    with contextlib.suppress(OSError):
+        _write(path, msgspec.msgpack.encode(stored))
+    return database
+
+
+def _read(path: Path) -> Database | None:
+    try:
+        data = path.read_bytes()
+        body = memoryview(data)[32:]
+        if hashlib.sha256(body).digest() != data[:32]:
+            return None
+        stored = msgspec.msgpack.decode(body, type=_Stored)
+        compiled = hyperscan.loadb(stored.compiled, hyperscan.HS_MODE_BLOCK)
+    except (OSError, msgspec.MsgspecError, hyperscan.error):
+        return None
+    return Database(stored.detectors, stored.patterns, compiled)
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(body).digest())
+            file.write(body)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,462 @@
+"""The expressions of detectors: one syntax tree, from which every stage's form is made.
+
+A detector states its secret once. From that one tree come the expression for the raw bytes (:func:`wire`), the one that
+cuts the secret out of decoded text (:func:`exact`), the byte sets by position from which encoded images are made
+(:func:`paths`), and examples (:func:`sample`). Stating it once is what lets a test hold the stages together.
+
+The syntax is a subset of the usual one (see ``detectors/README.md``); everything is matched as bytes. A parser of our own
+is shorter than rules that would reject from a full syntax tree what some stage cannot carry, and its errors name the place.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from service.errors import ExpressionError
+
+MAX_SECRET_BYTES: Final = 16_384
+"""No secret is longer; a repeat without an upper bound ends here."""
+
+DIGITS: Final = frozenset(b"0123456789")
+LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+ALNUM: Final = DIGITS | LETTERS
+WORD: Final = ALNUM | frozenset(b"_")
+SPACE: Final = frozenset(b" \t\n\r\f\v")
+ANY: Final = frozenset(range(256))
+HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+
+ESCAPABLE: Final = frozenset(b"\"\\/<>&='+") | frozenset(range(0x20)) | frozenset(range(0x7F, 0x100))
+"""Bytes that some writer of JSON writes as an escape; letters, digits and the rest of ASCII are always written plainly."""
+
+_CLASS_ESCAPES: Final = {"d": DIGITS, "w": WORD, "s": SPACE}
+_CONTROL_ESCAPES: Final = {"n": 10, "r": 13, "t": 9, "f": 12, "v": 11, "0": 0}
+_REFUSED: Final = {"^": "an anchor", "$": "an anchor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """One byte out of a set."""
+
+    allowed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """``node``, ``least`` to ``most`` times; ``most`` is None where the expression states no upper bound."""
+
+    node: Node
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One part after the other."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the options."""
+
+    options: tuple[Node, ...]
+
+
+Node = Chars | Repeat | Sequence | Choice
+EMPTY: Final = Sequence(())
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def fail(self, what: str) -> ExpressionError:
+        return ExpressionError(f"{what} at character {self.at + 1} of {self.text!r}")
+
+    def peek(self) -> str:
+        return self.text[self.at : self.at + 1]
+
+    def take(self) -> str:
+        char = self.peek()
+        if not char:
+            raise self.fail("the expression ends too early")
+        self.at += 1
+        return char
+
+    def parse(self) -> Node:
+        node = self.choice(caseless=False)
+        if self.at < len(self.text):
+            raise self.fail("unexpected ')'")
+        return node
+
+    def choice(self, caseless: bool) -> Node:
+        options = [self.sequence(caseless)]
+        while self.peek() == "|":
+            self.at += 1
+            options.append(self.sequence(caseless))
+        return options[0] if len(options) == 1 else Choice(tuple(options))
+
+    def sequence(self, caseless: bool) -> Node:
+        parts: list[Node] = []
+        while (char := self.peek()) and char not in "|)":
+            parts.append(self.repeated(self.atom(caseless)))
+        return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
+
+    def atom(self, caseless: bool) -> Node:
+        char = self.take()
+        if char == "(":
+            return self.group(caseless)
+        if char == "[":
+            return Chars(_fold(self.char_class(), caseless))
+        if char == ".":
+            return Chars(ANY - {10})
+        if char == "\\":
+            return Chars(_fold(self.escape(), caseless))
+        if char in _REFUSED:
+            self.at -= 1
+            raise self.fail(f"{_REFUSED[char]} is not part of the syntax")
+        if char in "*+?{":
+            self.at -= 1
+            raise self.fail("nothing to repeat")
+        parts = tuple(Chars(_fold(frozenset((byte,)), caseless)) for byte in char.encode())
+        return parts[0] if len(parts) == 1 else Sequence(parts)
+
+    def group(self, caseless: bool) -> Node:
+        if not self.text.startswith("?", self.at):
+            raise self.fail("a group is written (?:…)")
+        for opening, folds in (("?:", caseless), ("?i:", True), ("?-i:", False)):
+            if self.text.startswith(opening, self.at):
+                self.at += len(opening)
+                node = self.choice(folds)
+                if self.take() != ")":
+                    raise self.fail("')' expected")
+                return node
+        raise self.fail("look-around, names and flags other than (?i:…) are not part of the syntax")
+
+    def escape(self) -> frozenset[int]:
+        char = self.take()
+        if char in _CLASS_ESCAPES:
+            return _CLASS_ESCAPES[char]
+        if char.lower() in _CLASS_ESCAPES:
+            return ANY - _CLASS_ESCAPES[char.lower()]
+        if char in _CONTROL_ESCAPES:
+            return frozenset((_CONTROL_ESCAPES[char],))
+        if char == "x":
+            digits = self.take() + self.take()
+            try:
+                return frozenset((int(digits, 16),))
+            except ValueError:
+                raise self.fail("two hexadecimal digits expected") from None
+        if char.isalnum() or not char.isascii():
+            self.at -= 1
+            raise self.fail(f"'\\{char}' is not part of the syntax")
+        return frozenset((ord(char),))
+
+    def char_class(self) -> frozenset[int]:
+        negated = self.peek() == "^"
+        self.at += negated
+        allowed: set[int] = set()
+        first = True
+        while (char := self.take()) != "]" or first:
+            first = False
+            low = self.escape() if char == "\\" else self.one_byte(char)
+            if self.peek() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                char = self.take()
+                high = self.escape() if char == "\\" else self.one_byte(char)
+                if len(low) != 1 or len(high) != 1 or min(low) > min(high):
+                    raise self.fail("a wrong range")
+                allowed.update(range(min(low), min(high) + 1))
+            else:
+                allowed |= low
+        return ANY - allowed if negated else frozenset(allowed)
+
+    def one_byte(self, char: str) -> frozenset[int]:
+        if not char.isascii():
+            raise self.fail("only ASCII characters stand in a class")
+        return frozenset((ord(char),))
+
+    def repeated(self, node: Node) -> Node:
+        while (char := self.peek()) and char in "*+?{":
+            self.at += 1
+            least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}.get(char) or self.bounds()
+            if self.peek() in ("?", "+"):
+                raise self.fail("lazy and possessive repeats are not part of the syntax")
+            if isinstance(node, Repeat) and (most is None or most > 1) and (node.most is None or node.most > 64):
+                raise self.fail("a long repeat inside a repeat")
+            if least > MAX_SECRET_BYTES or (most or 0) > MAX_SECRET_BYTES:
+                raise self.fail(f"a repeat of more than {MAX_SECRET_BYTES}")
+            node = Repeat(node, least, most)
+        return node
+
+    def bounds(self) -> tuple[int, int | None]:
+        end = self.text.find("}", self.at)
+        body = self.text[self.at : end] if end >= 0 else ""
+        low, comma, high = body.partition(",")
+        if not low.isdigit() or (high and not high.isdigit()):
+            raise self.fail("bounds such as {8} or {8,64} expected")
+        self.at = end + 1
+        least = int(low)
+        most = int(high) if high else (None if comma else least)
+        if most is not None and most < least:
+            raise self.fail("a repeat whose bounds are the wrong way round")
+        return least, most
+
+
+def _fold(allowed: frozenset[int], caseless: bool) -> frozenset[int]:
+    if not caseless:
+        return allowed
+    return allowed | {byte ^ 0x20 for byte in allowed & LETTERS}
+
+
+@lru_cache(maxsize=8192)
+def parse(expression: str) -> Node:
+    """The tree of an expression.
+
+    Raises:
+        ExpressionError: it is outside the subset, or longer than :data:`MAX_SECRET_BYTES` at its least.
+    """
+    node = _Parser(expression).parse()
+    if width(node)[0] > MAX_SECRET_BYTES:
+        raise ExpressionError(f"more than {MAX_SECRET_BYTES} bytes at the least: {expression!r}")
+    return node
+
+
+def concatenate(*nodes: Node) -> Node:
+    """The nodes one after the other."""
+    return Sequence(tuple(node for node in nodes if node != EMPTY))
+
+
+def width(node: Node) -> tuple[int, int]:
+    """The least and the greatest number of bytes that the expression matches, capped at :data:`MAX_SECRET_BYTES`."""
+    match node:
+        case Chars():
+            return 1, 1
+        case Sequence(parts):
+            widths = [width(part) for part in parts]
+            return sum(low for low, _ in widths), min(sum(high for _, high in widths), MAX_SECRET_BYTES)
+        case Choice(options):
+            widths = [width(option) for option in options]
+            return min(low for low, _ in widths), max(high for _, high in widths)
+        case Repeat(inner, least, most):
+            low, high = width(inner)
+            return low * least, MAX_SECRET_BYTES if most is None else min(high * most, MAX_SECRET_BYTES)
+
+
+def first(node: Node) -> frozenset[int]:
+    """The bytes with which a match can begin."""
+    return _edge(node, 1)[0]
+
+
+def last(node: Node) -> frozenset[int]:
+    """The bytes with which a match can end."""
+    return _edge(node, -1)[0]
+
+
+def _edge(node: Node, step: int) -> tuple[frozenset[int], bool]:
+    match node:
+        case Chars(allowed):
+            return allowed, False
+        case Choice(options):
+            edges = [_edge(option, step) for option in options]
+            return frozenset().union(*(edge for edge, _ in edges)), any(empty for _, empty in edges)
+        case Repeat(inner, least, _):
+            edge, empty = _edge(inner, step)
+            return edge, empty or least == 0
+        case Sequence(parts):
+            found: frozenset[int] = frozenset()
+            for part in parts[::step]:
+                edge, empty = _edge(part, step)
+                found |= edge
+                if not empty:
+                    return found, False
+            return found, True
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+
+def _byte(byte: int) -> str:
+    char = chr(byte)
+    return char if byte in WORD else f"\\x{byte:02x}"
+
+
+def char_set(allowed: frozenset[int]) -> str:
+    """A set of bytes in the syntax that both engines read."""
+    if len(allowed) == 1:
+        return _byte(min(allowed))
+    negated = len(allowed) > 128
+    members = sorted(ANY - allowed if negated else allowed)
+    if not members:
+        return "[\\x00-\\xff]"
+    runs: list[list[int]] = []
+    for byte in members:
+        if runs and byte == runs[-1][1] + 1:
+            runs[-1][1] = byte
+        else:
+            runs.append([byte, byte])
+    body = "".join(_byte(a) if a == b else f"{_byte(a)}-{_byte(b)}" for a, b in runs)
+    return f"[{'^' if negated else ''}{body}]"
+
+
+def _bounds(least: int, most: int | None) -> str:
+    if least == most:
+        return "" if least == 1 else f"{{{least}}}"
+    if (least, most) == (0, 1):
+        return "?"
+    return f"{{{least},{'' if most is None else most}}}"
+
+
+def exact(node: Node) -> str:
+    """The expression for RE2, which cuts the secret out of decoded text in linear time.
+
+    RE2 refuses repeats above 1,000, also as a product; longer ones are left without the bound that hurts, and the caller
+    looks at the length again.
+    """
+    match node:
+        case Chars(allowed):
+            return char_set(allowed)
+        case Sequence(parts):
+            return "".join(exact(part) for part in parts)
+        case Choice(options):
+            return f"(?:{'|'.join(exact(option) for option in options)})"
+        case Repeat(inner, least, most):
+            body = exact(inner)
+            if not isinstance(inner, Chars):
+                body = f"(?:{body})"
+            if most is not None and most * width(inner)[1] > 1000:
+                most = None
+            copies = ""
+            while least > 1000:
+                copies += f"{body}{{1000}}"
+                least -= 1000
+            return copies + body + _bounds(least, most)
+
+
+_HEX_PAIR: Final = "[0-9a-fA-F]{2}"
+_ESCAPE_INSIDE: Final = frozenset(b"\\%u") | HEX
+"""What the escaped form of a byte is written with; a class that may be escaped takes these in on the wire."""
+
+
+def _wire_byte(byte: int) -> str:
+    """A byte that may be escaped: plainly, behind backslashes, as ``\\u00XX`` or percent-encoded, at any depth."""
+    digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{byte:02x}")
+    short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
+    plain = _byte(byte) if short is None else f"{_byte(byte)}|{short}"
+    return f"(?:\\x5c*(?:{plain}|u00{digits})|%(?:25)*{digits})"
+
+
+def wire(node: Node, trailing: bool = True) -> str:
+    """The expression for the raw bytes: never misses what :func:`exact` matches once the text is decoded.
+
+    Bytes that a writer of JSON may escape are allowed escaped, and ``trailing`` parts are cut to their least length, so
+    that a token calls back once and not at each of its lengths.
+    """
+    match node:
+        case Chars(allowed):
+            if len(allowed) == 1:
+                byte = min(allowed)
+                return _wire_byte(byte) if byte in ESCAPABLE else _byte(byte)
+            if not allowed & ESCAPABLE:
+                return char_set(allowed)
+            return f"(?:{char_set(allowed)}|\\x5c+(?:u{_HEX_PAIR}{_HEX_PAIR}|[!-~])|%(?:25)*{_HEX_PAIR})"
+        case Sequence(parts):
+            rendered: list[str] = []
+            for part in reversed(parts):
+                rendered.append(wire(part, trailing))
+                trailing = trailing and not rendered[-1]
+            return "".join(reversed(rendered))
+        case Choice(options):
+            return f"(?:{'|'.join(wire(option, trailing) for option in options)})"
+        case Repeat(inner, least, most):
+            if isinstance(inner, Chars) and most != 1:
+                if inner.allowed & ESCAPABLE:
+                    return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE), least, None, trailing)
+                return _wire_repeat(char_set(inner.allowed), least, most, trailing)
+            return _wire_repeat(f"(?:{wire(inner, False)})", least, most, trailing)
+
+
+def _wire_repeat(body: str, least: int, most: int | None, trailing: bool) -> str:
+    least = min(least, 512)  # a longer body says no more, and costs states
+    if trailing:
+        return body + _bounds(least, least) if least else ""
+    return body + _bounds(least, None if most is None or most > 512 else most)
+
+
+# -- paths and samples -------------------------------------------------------------------------------------------------
+
+Path = tuple[frozenset[int], ...]
+
+
+def paths(node: Node, limit: int = 64, longest: int = 64) -> list[Path]:
+    """The byte sets by position with which every match begins, one list for each way through the expression.
+
+    Each path is cut where positions stop being fixed (a repeat of varying count) or at ``longest``. Returns an empty list
+    where there are more than ``limit`` ways.
+    """
+    found: list[tuple[Path, bool]] = [((), True)]
+    try:
+        found = _extend(found, node, limit, longest)
+    except OverflowError:
+        return []
+    return [path for path, _ in dict.fromkeys(found)]
+
+
+def _extend(found: list[tuple[Path, bool]], node: Node, limit: int, longest: int) -> list[tuple[Path, bool]]:
+    if not any(growing for _, growing in found):
+        return found
+    match node:
+        case Chars(allowed):
+            out = [
+                ((*path, allowed), len(path) + 1 < longest) if growing else (path, False) for path, growing in found
+            ]
+        case Sequence(parts):
+            out = found
+            for part in parts:
+                out = _extend(out, part, limit, longest)
+        case Choice(options):
+            out = [item for option in options for item in _extend(found, option, limit, longest)]
+        case Repeat(inner, least, most):
+            out = found
+            for _ in range(min(least, longest)):
+                out = _extend(out, inner, limit, longest)
+            if most == least + 1 and not isinstance(inner, Chars):
+                out = out + _extend(out, inner, limit, longest)
+            elif most != least:
+                out = [(path, False) for path, _ in out]
+    out = list(dict.fromkeys(out))
+    if len(out) > limit:
+        raise OverflowError
+    return out
+
+
+_READABLE: Final = frozenset(range(0x21, 0x7F))
+
+
+def sample(node: Node, rng: random.Random) -> bytes:
+    """A random match, of readable characters where the expression leaves the choice."""
+    return b"".join(_sample(node, rng))
+
+
+def _sample(node: Node, rng: random.Random) -> Iterator[bytes]:
+    match node:
+        case Chars(allowed):
+            choices = sorted(allowed & ALNUM) or sorted(allowed & _READABLE) or sorted(allowed)
+            if not choices:
+                raise ExpressionError("a class that matches nothing")
+            yield bytes((rng.choice(choices),))
+        case Sequence(parts):
+            for part in parts:
+                yield from _sample(part, rng)
+        case Choice(options):
+            yield from _sample(rng.choice(options), rng)
+        case Repeat(inner, least, most):
+            longest = max(least, 20) if most is None else most
+            for _ in range(rng.randint(least, min(longest, least + 40))):
+                yield from _sample(inner, rng)

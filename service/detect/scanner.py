@@ -1,0 +1,197 @@
+"""The two passes over bytes: hits on the wire, candidates in decoded text.
+
+:meth:`Scanner.hits` is the hot path: one call of the engine over as many bytes as one likes, nothing else. Only where
+something hit does :meth:`Scanner.candidates` look again, at decoded text.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, Protocol
+
+import hyperscan
+
+from service.detect.capture import Capture
+from service.detect.database import Database
+from service.records import Candidate, Detector, Secret, Span
+
+Hit = tuple[int, int]
+"""The index of a pattern and where its match ended."""
+
+PIECE_BYTES: Final = 8 * 1024 * 1024
+"""Longer texts are scanned in pieces of this size, so that hits stay bounded."""
+
+OVERLAP_BYTES: Final = 256 * 1024
+"""Pieces overlap by more than any match is long on the wire, so that cutting changes nothing."""
+
+MOST_HITS: Final = 100_000
+"""Hits taken from one piece; after so many the next piece begins there."""
+
+MOST_CANDIDATES: Final = 10_000
+"""Candidates taken from one text. A text that holds more is reported as cut off, never silently."""
+
+MOST_LAYERS: Final = 2
+"""Encodings inside encodings are followed so deep."""
+
+_BEFORE: Final = 128
+_AFTER: Final = 64
+
+
+class _Layer(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def whole(self) -> Span: ...
+    def origin(self, span: Span) -> Span: ...
+
+
+Unwrap = Callable[[str, bytes, int, int, int], "_Layer | None"]
+"""Decodes the run around a hit; see :func:`service.decode.layers.unwrap`."""
+
+
+class Candidates(NamedTuple):
+    """What a text holds. ``complete`` is False where it held more than :data:`MOST_CANDIDATES`."""
+
+    found: list[Candidate]
+    complete: bool
+
+
+class Scanner:
+    """One thread's access to a database. Not to be shared between threads: the engine's scratch space is in it."""
+
+    def __init__(self, database: Database, unwrap: Unwrap) -> None:
+        self.database = database
+        self._unwrap = unwrap
+        self._compiled = database.compiled
+        self._scratch = hyperscan.Scratch(database.compiled)
+        self._captures: dict[int, Capture] = {}
+
+    def hits(self, data: bytes | bytearray | memoryview, most: int = MOST_HITS) -> list[Hit]:
+        """All hits in the bytes, by where they end; cut off at ``most``, which the caller sees by their number."""
+        found: list[Hit] = []
+        try:
+            self._compiled.scan(data, match_event_handler=_collector(found, most), scratch=self._scratch)
+        except hyperscan.ScanTerminated:
+            pass
+        return found
+
+    def candidates(self, text: bytes, hits: list[Hit] | None = None) -> Candidates:
+        """Every candidate of a decoded text, and of what is encoded in it.
+
+        Args:
+            text: decoded, but possibly not UTF-8.
+            hits: those of :meth:`hits` on just this text, if the caller has them (and they are not cut off).
+        """
+        found: dict[tuple[str, int, int, str | None], Candidate] = {}
+        complete = True
+        for candidate in self._search(text, hits, 0):
+            key = (candidate.detector.id, candidate.place.start, candidate.place.end, candidate.encoding)
+            if key not in found:
+                if len(found) >= MOST_CANDIDATES:
+                    complete = False
+                    break
+                found[key] = candidate
+        return Candidates(sorted(found.values(), key=lambda c: (c.place.start, c.place.end)), complete)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _pieces(self, text: bytes) -> Iterator[list[Hit]]:
+        start = 0
+        while start < len(text):
+            stop = min(start + PIECE_BYTES, len(text))
+            piece = memoryview(text)[start:stop] if start or stop < len(text) else text
+            found = self.hits(piece)
+            yield [(pattern, start + end) for pattern, end in found] if start else found
+            if len(found) >= MOST_HITS:
+                stop = start + found[-1][1]
+            if stop >= len(text):
+                return
+            start = max(stop - OVERLAP_BYTES, start + OVERLAP_BYTES)
+
+    def _search(self, text: bytes, hits: list[Hit] | None, depth: int) -> Iterator[Candidate]:
+        unwrapped: set[tuple[str, int, int]] = set()
+        for piece in self._pieces(text) if hits is None else (hits,):
+            plain: defaultdict[int, list[int]] = defaultdict(list)
+            encoded: list[Hit] = []
+            for pattern, end in piece:
+                about = self.database.patterns[pattern]
+                if about.kind == "plain":
+                    plain[about.detector].append(end)
+                elif about.kind != "mark":
+                    encoded.append((pattern, end))
+            for detector, ends in plain.items():
+                yield from self._plain(text, detector, ends, depth, unwrapped)
+            if depth < MOST_LAYERS:
+                for pattern, end in encoded:
+                    about = self.database.patterns[pattern]
+                    yield from self._layer(text, about.kind, end, about.length, about.phase, depth, unwrapped)
+
+    def _plain(
+        self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]
+    ) -> Iterator[Candidate]:
+        detector = self.database.detectors[index]
+        capture = self._captures.get(index)
+        if capture is None:
+            capture = self._captures[index] = Capture(detector)
+        for start, stop in capture.windows(sorted(ends), len(text)):
+            missed = True
+            for match in capture.matches(text, start, stop):
+                missed = False
+                yield _candidate(text, detector, Span(match.start, match.end), match.keyword)
+            if missed and depth < MOST_LAYERS:
+                window = text[start:stop]
+                if b"\\" in window or b"%" in window:
+                    for end in ends:
+                        if start <= end <= stop:
+                            yield from self._layer(text, "plain", end, 0, 0, depth, unwrapped)
+                            break
+
+    def _layer(
+        self,
+        text: bytes,
+        kind: str,
+        end: int,
+        length: int,
+        phase: int,
+        depth: int,
+        unwrapped: set[tuple[str, int, int]],
+    ) -> Iterator[Candidate]:
+        layer = self._unwrap(kind, text, end, length, phase)
+        if layer is None:
+            return
+        key = (layer.name, layer.whole.start, layer.whole.end)
+        if key in unwrapped:
+            return
+        unwrapped.add(key)
+        for inner in self._search(layer.data, None, depth + 1):
+            place = layer.origin(inner.place)
+            name = layer.name if inner.encoding is None else f"{layer.name}+{inner.encoding}"
+            yield Candidate(
+                inner.detector, inner.secret, inner.span, place, name, inner.before, inner.after, inner.keyword
+            )
+
+
+def _collector(found: list[Hit], most: int) -> Callable[[int, int, int, int, object], bool | None]:
+    append = found.append
+
+    def on_match(pattern: int, start: int, end: int, flags: int, context: object) -> bool | None:
+        append((pattern, end))
+        return len(found) >= most or None
+
+    return on_match
+
+
+def _candidate(text: bytes, detector: Detector, span: Span, keyword: str | None) -> Candidate:
+    return Candidate(
+        detector=detector,
+        secret=Secret(text[span.start : span.end]),
+        span=span,
+        place=span,
+        encoding=None,
+        before=text[max(0, span.start - _BEFORE) : span.start],
+        after=text[span.end : span.end + _AFTER],
+        keyword=keyword,
+    )

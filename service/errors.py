@@ -1,0 +1,63 @@
+"""Exceptions and exit codes.
+
+Everything that a user can put right is a :class:`SluiceError`: the command line prints its text alone, without a trace.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's exit status says."""
+
+    ok = 0
+    """Done; for ``scan``: nothing found."""
+    findings = 1
+    """``scan`` found something."""
+    failed = 2
+    """The command could not do its work."""
+
+
+class SluiceError(Exception):
+    """Something that a user can put right; its text names the thing, its place and what was expected."""
+
+
+class ExpressionError(SluiceError):
+    """An expression is outside the subset that every stage of the engine can carry."""
+
+
+class DetectorError(SluiceError):
+    """A detector file is wrong; the text names file, detector and key."""
+
+
+class DatabaseError(SluiceError):
+    """The expressions cannot be compiled into a database."""
+
+
+class SettingsError(SluiceError):
+    """A setting is wrong or unknown; the text names the key, where it was read and what was expected."""
+
+
+class SourceError(SluiceError):
+    """The broker cannot be reached, or does not let us do what we have to."""
+
+
+class UndecodableError(Exception):
+    """A record cannot be processed whole; ``reason`` is from the closed list that dead letters carry."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SinkUnavailableError(Exception):
+    """A sink cannot take alerts now; trying again may help."""
+
+
+class SinkRejectedError(Exception):
+    """A sink will never take this alert as it is; it is kept or dead-lettered, never acknowledged."""
+
+
+class TooManyDeadLettersError(SluiceError):
+    """Dead letters passed the limit: the consumer stops instead of emptying a topic into the dead letters."""

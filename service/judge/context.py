@@ -1,0 +1,39 @@
+"""What stands around a candidate: the name it is assigned to, and whether that name is a secret's."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_ASSIGNED: Final = re.compile(
+    rb"([\w.$\-]*[\w$])[\"'`\]\)\\]{0,4}(?:[ \t]{0,20}(?:=>|:=|==?|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
+    rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$"
+)
+_SECRETIVE: Final = re.compile(
+    rb"key|token|secret|passw|passwd|pwd|passphrase|auth|cred|api|sign|priv|access|bearer|login|salt|hook|licen[sc]e|value|sas|cookie",
+    re.IGNORECASE,
+)
+_IDENTIFYING: Final = re.compile(
+    rb"(?:^|[^a-z])(?:trace|span|request|req|correlation|transaction|commit|sha\d*|md5|hash|digest|checksum|crc|etag|revision"
+    rb"|rev|version|build|uuid|guid|uid|session|device|image|layer|blob|object|parent|tree|nonce|integrity|fingerprint|public)"
+    rb"(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+_CAMEL: Final = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class Name(NamedTuple):
+    """The name that a value is assigned to. Both are False where none can be seen."""
+
+    assigned: bool
+    identifying: bool
+    """The name says that the value is an identifier or a digest, and no word of it says secret."""
+
+
+def name_of(before: bytes) -> Name:
+    """Reads the name off the bytes that stand before a value."""
+    found = _ASSIGNED.search(before)
+    if found is None:
+        return Name(False, False)
+    words = _CAMEL.sub(b"_", found[1])
+    return Name(True, bool(_IDENTIFYING.search(words)) and not _SECRETIVE.search(words))

@@ -1,0 +1,139 @@
+"""From a candidate to a finding with a confidence, or to a typed reason why there is none.
+
+The model: a *prefix* of its own or a *proved* format speaks for itself (high); a *keyword* needs the value to be assigned
+to a name (medium), otherwise it stays low; a *generic* assignment is medium at best. A check that failed makes it low.
+Masks, templates, documentation words and values without randomness are dropped.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from service.judge import context, entropy, evidence, generic, overlap
+from service.judge.placeholder import placeholder, sequential_share
+from service.records import Candidate, CheckResult, Confidence, Detector, Finding
+
+
+class Reason(enum.StrEnum):
+    """Why a candidate did not become a finding."""
+
+    placeholder = "placeholder"
+    low_entropy = "low_entropy"
+    other_name = "other_name"
+    not_a_secret = "not_a_secret"
+    overlapped = "overlapped"
+
+
+class Dropped(NamedTuple):
+    """A candidate that is not reported, and why."""
+
+    candidate: Candidate
+    reason: Reason
+    clause: str
+
+
+class Judgement(NamedTuple):
+    """The findings of one text in order of place, and what was dropped."""
+
+    findings: list[Finding]
+    dropped: list[Dropped]
+
+
+@lru_cache(maxsize=4096)
+def fixed_prefix(expression: str) -> int:
+    """How many characters an expression begins with that tell nothing of the secret, such as ``sk_live_``.
+
+    Counted on the text of the expression: what stands before the first class or repeat.
+    """
+    count = at = 0
+    while at < len(expression):
+        char = expression[at]
+        if char == "\\" and not expression[at + 1].isalnum():
+            at += 1
+        elif char in "[(.\\{*+?|":
+            return max(0, count - (char in "{*+?"))
+        count += 1
+        at += 1
+    return count
+
+
+def judge(candidates: Iterable[Candidate]) -> Judgement:
+    """Weighs the candidates of one text and settles their overlaps."""
+    findings: list[Finding] = []
+    dropped: list[Dropped] = []
+    for candidate in candidates:
+        weighed = weigh(candidate)
+        if isinstance(weighed, Finding):
+            findings.append(weighed)
+        else:
+            dropped.append(weighed)
+    kept, lost = overlap.settle(findings)
+    dropped.extend(Dropped(f.candidate, Reason.overlapped, "a better finding at the same place") for f in lost)
+    return Judgement(kept, dropped)
+
+
+def weigh(candidate: Candidate) -> Finding | Dropped:
+    """One candidate, all offline evidence."""
+    detector = candidate.detector
+    secret = candidate.secret.reveal()
+    checks: dict[str, str] = {}
+    reasons: list[str] = []
+    facts: dict[str, str] = {}
+    for name in detector.checks:
+        result = evidence.by_name(name).check(secret, candidate.before, candidate.after)
+        if result.outcome == "placeholder":
+            return Dropped(candidate, Reason.placeholder, result.reason)
+        if result.outcome != "neutral":
+            checks[name] = result.outcome
+        reasons.append(result.reason)
+        facts.update(result.facts)
+    body = _body(detector, secret)
+    if detector.is_generic:
+        verdict = generic.weigh(candidate, body)
+        if isinstance(verdict, str):
+            return Dropped(candidate, Reason.not_a_secret, verdict)
+        return Finding(candidate, detector.severity, verdict[0], checks, (*reasons, verdict[1]), facts)
+    clause = placeholder(body)
+    if clause is not None:
+        return Dropped(candidate, Reason.placeholder, clause)
+    if not entropy.looks_random(body, detector.entropy):
+        return Dropped(candidate, Reason.low_entropy, "the characters are not random enough")
+    name = context.name_of(candidate.before)
+    if detector.keywords and name.identifying:
+        return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
+    confidence = _confidence(detector, checks, name.assigned, reasons)
+    if sequential_share(body) > 0.4:
+        confidence = Confidence.low
+        reasons.append("it walks along the alphabet or a keyboard")
+    return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)
+
+
+def _body(detector: Detector, secret: bytes) -> bytes:
+    """The part that varies: the secret without its fixed prefix."""
+    if detector.is_generic:
+        return secret
+    return secret[min(fixed_prefix(detector.expression), len(secret) - 1) :] if len(secret) > 1 else secret
+
+
+def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, reasons: Sequence[str]) -> Confidence:
+    said = reasons if isinstance(reasons, list) else []
+    if "failed" in checks.values():
+        return Confidence.low
+    if "passed" in checks.values():
+        return Confidence.high
+    if not detector.keywords:
+        said.append("a format of its own")
+        return Confidence.high
+    if assigned:
+        said.append("assigned to a name beside the provider's")
+        return Confidence.medium
+    said.append("the provider's name stands near it")
+    return Confidence.low
+
+
+def explain(result: CheckResult) -> str:
+    """A check's result in one line, for people."""
+    return f"{result.outcome}: {result.reason}"

@@ -1,0 +1,262 @@
+"""The nouns of the stream, each with one meaning everywhere.
+
+A *record* is Kafka's. An *event* is decoded from it and holds *texts*. A *hit* is the engine's: a detector and the place
+where its match ended. A *candidate* has an exact span. A *finding* has been judged. An *alert* is published.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn, final
+
+import msgspec
+
+
+@final
+class Secret:
+    """A raw secret, in memory only.
+
+    Its ``repr``, ``str`` and ``format`` are masked, it cannot be pickled or serialised, and only :meth:`reveal` gives
+    the value: that word is what a reviewer looks for, and a test allows it in few modules.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value: Final = value
+
+    def reveal(self) -> bytes:
+        """The raw bytes. Never to be logged, exported or kept."""
+        return self._value
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return f"<secret of {len(self._value)} bytes>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be serialised")
+
+
+class Severity(enum.StrEnum):
+    """What a leak of this kind costs, by the detector; ordered by :attr:`rank`."""
+
+    info = "info"
+    low = "low"
+    medium = "medium"
+    high = "high"
+    critical = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info to 4 for critical."""
+        return list(Severity).index(self)
+
+
+class Confidence(enum.StrEnum):
+    """How sure we are that the finding is a secret; ordered by :attr:`rank`."""
+
+    low = "low"
+    medium = "medium"
+    high = "high"
+
+    @property
+    def rank(self) -> int:
+        """0 for low to 2 for high."""
+        return list(Confidence).index(self)
+
+
+class Validity(enum.StrEnum):
+    """What the provider says of the secret. ``unknown`` is never "safe"."""
+
+    unchecked = "unchecked"
+    active = "active"
+    inactive = "inactive"
+    unknown = "unknown"
+
+
+class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How to ask a provider whether a secret is live. ``{secret}`` and companions stand in braces."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    body: str = ""
+    active: Sequence[int] = (200,)
+    """HTTP status that means: live."""
+    inactive: Sequence[int] = (401,)
+    """HTTP status that means: refused as a credential."""
+    note: str = ""
+
+
+class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a secret is revoked: the path of clicks, the call, the page that describes it."""
+
+    console: str = ""
+    api: str = ""
+    documentation: str = ""
+
+
+class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One secret type; the keys are described in ``detectors/README.md``."""
+
+    id: str
+    name: str
+    provider: str
+    category: str
+    severity: Severity
+    expression: str
+    keywords: Sequence[str] = ()
+    before: str = ""
+    after: str = ""
+    boundary: str = "token"
+    entropy: float | None = None
+    checks: Sequence[str] = ()
+    companions: Sequence[str] = ()
+    risk: str = ""
+    use: str = ""
+    documentation: str = ""
+    examples: Sequence[str] = ()
+    near_misses: Sequence[str] = ()
+    live: LiveCheck | None = None
+    revoke: Revocation | None = None
+
+    @property
+    def is_generic(self) -> bool:
+        """True if it stands for secrets of no known provider."""
+        return self.category == "generic"
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """A half-open range of bytes, ``start`` included, ``end`` excluded."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def overlaps(self, other: Span) -> bool:
+        """True if the two share at least one byte."""
+        return self.start < other.end and other.start < self.end
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One Kafka record, its bytes as they arrived.
+
+    ``timestamp`` is in milliseconds since the epoch, -1 where the producer gave none.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+class Origin(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where an event comes from, as far as its producer told. All optional; times as the producer wrote them."""
+
+    type: str = "unknown"
+    """``code``, ``log`` or ``unknown``."""
+    envelope: str = ""
+    """The name of the envelope that was recognised, such as ``filebeat``."""
+    id: str | None = None
+    repository: str | None = None
+    ref: str | None = None
+    commit: str | None = None
+    path: str | None = None
+    url: str | None = None
+    author: str | None = None
+    source: str | None = None
+    host: str | None = None
+    time: str | None = None
+
+
+class Text(msgspec.Struct, frozen=True):
+    """One string of an event, as UTF-8 bytes (invalid input bytes are kept as they are).
+
+    ``field`` is its path in the record, such as ``commits[0].message``, ``value``, ``key`` or ``headers.trace``.
+    ``first_line`` is the line number, in the file or log the text was taken from, of its first line.
+    ``kind`` is ``content`` for running text, ``patch`` for a unified diff (lines are numbered by its hunks), ``key``
+    for the name of a JSON member.
+    """
+
+    data: bytes
+    field: str
+    first_line: int = 1
+    kind: str = "content"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What a record says: its origin and every string of it."""
+
+    origin: Origin
+    texts: Sequence[Text]
+
+
+class CheckResult(msgspec.Struct, frozen=True, gc=False):
+    """What one offline check says of a candidate.
+
+    ``outcome`` is ``passed`` (the format proves itself), ``failed`` (it contradicts itself), ``placeholder`` (nobody's
+    secret: a mask, a template, documentation) or ``neutral`` (tells nothing). ``reason`` is one clause for people and
+    never holds any part of the secret.
+    """
+
+    outcome: str
+    reason: str
+    facts: Mapping[str, str] = {}
+    """Harmless facts that the secret holds in clear, such as an account id."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An exact span that a detector's own expression matched.
+
+    ``span`` lies in the text that was searched; where that text was decoded from a part of the event's text,
+    ``encoding`` is the path of decodings, outermost first (``base64``, ``base64+gzip``), and ``place`` is the span of
+    the encoded run in the event's own text; otherwise ``place`` equals ``span``.
+    """
+
+    detector: Detector
+    secret: Secret
+    span: Span
+    place: Span
+    encoding: str | None
+    before: bytes
+    """Up to 128 bytes that stand before the secret."""
+    after: bytes
+    """Up to 64 bytes that stand behind it."""
+    keyword: str | None = None
+    """The keyword that stands near it, where the detector asks for one."""
+    assigned: bool = False
+    """True if nothing but an operator, quotes and blanks lie between a name and the secret."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A candidate that has been judged."""
+
+    candidate: Candidate
+    severity: Severity
+    confidence: Confidence
+    checks: Mapping[str, str]
+    """Name of the check to ``passed`` or ``failed``."""
+    reasons: Sequence[str]
+    """One clause each: why the confidence is what it is."""
+    facts: Mapping[str, str] = {}
+    validity: Validity = Validity.unchecked

@@ -134,6 +134,12 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     near_misses: Sequence[str] = ()
     live: LiveCheck | None = None
     revoke: Revocation | None = None
+    prefixes: Sequence[bytes] = ()
+    """The literals with which such secrets begin: they tell nothing of the secret itself."""
+
+    def prefix_of(self, secret: bytes) -> bytes:
+        """The longest of :attr:`prefixes` with which this secret begins; empty if none."""
+        return max((prefix for prefix in self.prefixes if secret.startswith(prefix)), key=len, default=b"")
 
     @property
     def is_generic(self) -> bool:
@@ -202,6 +208,8 @@ class Text(msgspec.Struct, frozen=True):
     field: str
     first_line: int = 1
     kind: str = "content"
+    name: bytes | None = None
+    """The name of the member that holds it, so that keywords in names are seen before the value."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -246,6 +254,28 @@ class Candidate(msgspec.Struct, frozen=True):
     """The keyword that stands near it, where the detector asks for one."""
     assigned: bool = False
     """True if nothing but an operator, quotes and blanks lie between a name and the secret."""
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a secret leaked. ``line`` and ``column`` count from 1, the column in bytes; times as their producer wrote them."""
+
+    topic: str | None = None
+    partition: int = 0
+    offset: int = 0
+    type: str = "unknown"
+    field: str = ""
+    repository: str | None = None
+    ref: str | None = None
+    commit: str | None = None
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    url: str | None = None
+    author: str | None = None
+    source: str | None = None
+    host: str | None = None
+    time: str | None = None
+    envelope: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -176,4 +176,5 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
         raise wrong("entropy", "bits a character, 0 to 8, expected")
     fields = {name: getattr(entry, name) for name in _Entry.__struct_fields__}
     fields["documentation"] = entry.documentation or file.documentation
+    fields["prefixes"] = expressions.prefixes(expressions.parse(entry.expression))
     return Detector(provider=file.provider, category=source.category, **fields)

@@ -8,13 +8,20 @@ text from random base64 with hardly any prefix at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from service.detect.expressions import ALNUM, Path, char_set
 
 LEAST_FIXED: Final = 4
-"""An image is made of a path with at least so many fixed bytes among its first six."""
+"""An image is made of a path with at least so many fixed bytes among its first six, ..."""
+
+LEAST_BYTES: Final = 12
+"""... at least so many bytes in all, ..."""
+
+LEAST_BITS: Final = 40.0
+"""... and so much said by them: random base64 then holds one in a terabyte."""
 
 LONGEST_IMAGE_BYTES: Final = 28
 """Bytes of the plain text that an image covers; more would say no more."""
@@ -37,7 +44,9 @@ class Image(NamedTuple):
 
 def images(path: Path) -> Iterator[Image]:
     """Every encoded form of the beginning of a path; none where too little of it is fixed."""
-    if sum(len(allowed) <= 2 for allowed in path[:6]) < LEAST_FIXED:
+    fixed = sum(len(allowed) <= 2 for allowed in path[:6])
+    bits = sum(8 - math.log2(max(1, len(allowed))) for allowed in path)
+    if fixed < LEAST_FIXED or len(path) < LEAST_BYTES or bits < LEAST_BITS:
         return
     path = path[:LONGEST_IMAGE_BYTES]
     for alignment in range(3):

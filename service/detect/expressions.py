@@ -436,6 +436,19 @@ def _extend(found: list[tuple[Path, bool]], node: Node, limit: int, longest: int
     return out
 
 
+def prefixes(node: Node) -> list[bytes]:
+    """The literals with which matches begin, such as ``sk_live_`` and ``sk_test_``; none where a class comes first."""
+    found = set()
+    for path in paths(node):
+        literal = bytearray()
+        for allowed in path:
+            if len(allowed) != 1:
+                break
+            literal.append(min(allowed))
+        found.add(bytes(literal))
+    return sorted(found - {b""})
+
+
 _READABLE: Final = frozenset(range(0x21, 0x7F))
 
 

@@ -11,7 +11,7 @@ _WORDS: Final = re.compile(
     rb"|my[_\-](?:secret|token|key|api|pass)|foobar|foo[_\-]bar|deadbeef|test[_\-](?:key|token|secret|pass)|lorem|undefined",
     re.IGNORECASE,
 )
-_MASK: Final = re.compile(rb"([xX*.#•?_\-])\1{5,}|\.\.\.$|\*{3}|xxxx")
+_MASK: Final = re.compile(rb"([xX*.#?_\-])\1{5,}|\.\.\.$|\*{3}|xxxx")
 _RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TEMPLATE: Final = re.compile(
     rb"^\$|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\(|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{]|\bprocess\.env\b|\bos\.environ|\bgetenv\b"

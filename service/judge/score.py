@@ -8,13 +8,12 @@ Masks, templates, documentation words and values without randomness are dropped.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from service.judge import context, entropy, evidence, generic, overlap
 from service.judge.placeholder import placeholder, sequential_share
-from service.records import Candidate, CheckResult, Confidence, Detector, Finding
+from service.records import Candidate, Confidence, Detector, Finding
 
 
 class Reason(enum.StrEnum):
@@ -40,24 +39,6 @@ class Judgement(NamedTuple):
 
     findings: list[Finding]
     dropped: list[Dropped]
-
-
-@lru_cache(maxsize=4096)
-def fixed_prefix(expression: str) -> int:
-    """How many characters an expression begins with that tell nothing of the secret, such as ``sk_live_``.
-
-    Counted on the text of the expression: what stands before the first class or repeat.
-    """
-    count = at = 0
-    while at < len(expression):
-        char = expression[at]
-        if char == "\\" and not expression[at + 1].isalnum():
-            at += 1
-        elif char in "[(.\\{*+?|":
-            return max(0, count - (char in "{*+?"))
-        count += 1
-        at += 1
-    return count
 
 
 def judge(candidates: Iterable[Candidate]) -> Judgement:
@@ -113,13 +94,10 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
 
 def _body(detector: Detector, secret: bytes) -> bytes:
     """The part that varies: the secret without its fixed prefix."""
-    if detector.is_generic:
-        return secret
-    return secret[min(fixed_prefix(detector.expression), len(secret) - 1) :] if len(secret) > 1 else secret
+    return secret[len(detector.prefix_of(secret)) :] or secret
 
 
-def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, reasons: Sequence[str]) -> Confidence:
-    said = reasons if isinstance(reasons, list) else []
+def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, said: list[str]) -> Confidence:
     if "failed" in checks.values():
         return Confidence.low
     if "passed" in checks.values():
@@ -132,8 +110,3 @@ def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, reas
         return Confidence.medium
     said.append("the provider's name stands near it")
     return Confidence.low
-
-
-def explain(result: CheckResult) -> str:
-    """A check's result in one line, for people."""
-    return f"{result.outcome}: {result.reason}"

@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both install what is missing, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test check lint types rooms bench constraints clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## see it at work: an embedded broker, generated events, alerts; SECONDS=30 by default
+	$(BIN)/sluice demo --seconds $(or $(SECONDS),30)
+
+test: $(STAMP) check ## style, types, rooms, and every test
+	$(BIN)/python -m pytest
+
+check: $(STAMP) lint types rooms ## everything but the tests
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+rooms: $(STAMP) ## the rules between rooms
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## every figure of the README
+	$(BIN)/python -m benchmarks
+
+constraints: $(STAMP) ## resolve the versions anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml --output-file constraints.txt --upgrade
+
+clean: ## take away what was installed and cached
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,201 @@
+"""The composition root: builds the parts from the settings, starts them in order, stops them in the reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from service import __version__
+from service.consume import source
+from service.decode import layers
+from service.detect import catalogue, database
+from service.detect.database import Database
+from service.detect.scanner import Scanner
+from service.errors import DetectorError, SettingsError
+from service.inspection import Inspector
+from service.judge import evidence
+from service.judge.score import Dropped
+from service.pipeline import Pipeline
+from service.publish.fingerprint import Fingerprinter
+from service.records import Confidence, Detector
+from service.settings import Settings
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+from service.telemetry.server import Server
+
+_log = logs.get("app")
+_LOOP_LATE_SECONDS: Final = 10.0
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+
+
+def load_database(folders: Iterable[Path] = (), disabled: Sequence[str] = ()) -> tuple[Database, str]:
+    """The database of the built-in detectors and those of further folders, and the digest of their content.
+
+    Raises:
+        DetectorError: a file is wrong, or a disabled id does not exist.
+        DatabaseError: the engine refuses an expression.
+    """
+    sources = catalogue.read((catalogue.BUILT_IN, *folders))
+    digest = catalogue.digest(sources)
+    key = "\0".join((digest, *sorted(disabled)))
+
+    def detectors() -> list[Detector]:
+        found = catalogue.load(sources, evidence.names())
+        if unknown := set(disabled) - {detector.id for detector in found}:
+            raise DetectorError(f"detect.disable: there is no detector {min(unknown)!r}; `sluice detectors list` shows all")
+        return [detector for detector in found if detector.id not in disabled]
+
+    return database.load(key, detectors), digest
+
+
+def scanner(loaded: Database) -> Scanner:
+    """A scanner for one thread."""
+    return Scanner(loaded, layers.unwrap)
+
+
+def inspector(
+    loaded: Database,
+    min_confidence: Confidence,
+    envelopes: dict[str, str] | None = None,
+    on_dropped: Callable[[Dropped], None] | None = None,
+) -> Inspector:
+    """An inspector for one thread."""
+    return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped)
+
+
+def tune_allocator() -> None:
+    """Keeps glibc from giving pages back and faulting them in again for every fetch; a third of a consumer's time."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_M_MMAP_THRESHOLD, 32 * 1024 * 1024)
+            libc.mallopt(_M_TRIM_THRESHOLD, 256 * 1024 * 1024)
+
+
+class Service:
+    """One worker: the pipeline and the endpoint beside it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        key = settings.fingerprint.key
+        if not key:
+            raise SettingsError(
+                "fingerprint.key: the organisation's key is missing; put the output of `openssl rand -hex 32` into"
+                " SLUICE_FINGERPRINT__KEY, or into a file that fingerprint.key_file names, and keep it"
+            )
+        self._fingerprinter = Fingerprinter(key.encode())
+        self._folders = [Path(folder) for folder in settings.detect.folders]
+        loaded, digest = load_database(self._folders, settings.detect.disable)
+        self._inspector = self._inspector_of(loaded)
+        self.metrics.inform("sluice_build_info", version=__version__)
+        self._describe(loaded, digest)
+        self._pipeline: Pipeline | None = None
+        self.server = Server(
+            self.metrics,
+            self._live,
+            self._ready,
+            {"version": __version__, "catalogue": digest, "detectors": str(len(loaded.detectors))},
+        )
+
+    def _inspector_of(self, loaded: Database) -> Inspector:
+        return inspector(
+            loaded, Confidence(self.settings.publish.min_confidence), dict(self.settings.consume.envelopes)
+        )
+
+    def _describe(self, loaded: Database, digest: str) -> None:
+        self.metrics.inform(
+            "sluice_catalogue_info", digest=digest, detectors=str(len(loaded.detectors)), database_bytes=str(loaded.size)
+        )
+        _log.info(
+            "database ready", detectors=len(loaded.detectors), expressions=len(loaded.patterns), bytes=loaded.size,
+            digest=digest[:12],
+        )
+
+    def _live(self) -> dict[str, bool]:
+        late = _LOOP_LATE_SECONDS
+        if self._pipeline is None:
+            return {"started": True}
+        # a pause for slow sinks polls on; only a loop that hangs does not
+        return {"polled": time.monotonic() - self._pipeline.source.last_poll < late + 20.0}
+
+    def _ready(self) -> dict[str, bool]:
+        pipeline = self._pipeline
+        return {
+            "joined": pipeline is not None and pipeline.source.joined,
+            "database": True,
+            "sinks": pipeline is not None and pipeline.sink_reachable,
+            "not_draining": pipeline is None or not pipeline.is_stopping,
+        }
+
+    def stop(self) -> None:
+        """Asks the worker to drain and end."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    async def run(self) -> None:
+        """From joining the group to having left it.
+
+        Raises:
+            SluiceError: what a user can put right.
+        """
+        settings = self.settings
+        await self.server.start(settings.telemetry.host, settings.telemetry.port)
+        producer = source.producer(settings)
+        try:
+            if settings.consume.create_topics:
+                wanted = dict.fromkeys(settings.consume.topics, {}) if not settings.consume.topic_pattern else {}
+                await source.create_topics(
+                    settings, {**wanted, settings.publish.topic: {}, settings.dead_letters.topic: {}}
+                )
+            try:
+                await producer.start()
+            except Exception as error:
+                raise source.unreachable(settings, error) from error
+            self._pipeline = Pipeline(
+                settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics
+            )
+            await self._pipeline.run()
+        finally:
+            with contextlib.suppress(Exception):
+                await producer.stop()
+            await self.server.stop()
+
+    async def run_until_signalled(self) -> None:
+        """As :meth:`run`; SIGTERM and SIGINT drain, the second one ends at once."""
+        loop = asyncio.get_running_loop()
+        main = asyncio.current_task()
+        asked = 0
+
+        def on_signal() -> None:
+            nonlocal asked
+            asked += 1
+            if asked == 1 and self._pipeline is not None:
+                _log.info("draining")
+                self.stop()
+            elif main is not None:
+                main.cancel()
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, on_signal)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.run()
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, where there is one: a fifth less per record."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+

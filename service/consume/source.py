@@ -1,0 +1,244 @@
+"""The consumer: what is fetched, assigned, revoked, committed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+
+from service.consume import batches
+from service.consume.batches import Slab
+from service.consume.offsets import Offsets
+from service.errors import SettingsError, SourceError
+from service.settings import Settings
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+
+_log = logs.get("consume")
+MOST_SLABS: Final = 512
+"""Slabs taken by one poll."""
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """What every client of the broker is given.
+
+    Raises:
+        SettingsError: a certificate or key cannot be used.
+    """
+    kafka = settings.kafka
+    given: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers.split(","),
+        "client_id": kafka.client_id,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        try:
+            context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+            if kafka.ssl_certfile:
+                context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"kafka.ssl_…: a certificate or key cannot be used: {error}") from error
+        given["ssl_context"] = context
+    if kafka.security_protocol.startswith("SASL"):
+        given["sasl_mechanism"] = kafka.sasl_mechanism
+        given["sasl_plain_username"] = kafka.sasl_username
+        given["sasl_plain_password"] = kafka.sasl_password
+    return given
+
+
+def unreachable(settings: Settings, error: Exception) -> SourceError:
+    """What to tell when the broker does not let us in; the library itself says little."""
+    kafka = settings.kafka
+    hints = ["is the broker up and its advertised address right?"]
+    if kafka.security_protocol.startswith("SASL"):
+        hints.append("are the user name and password right for this mechanism?")
+    if kafka.security_protocol.endswith("SSL"):
+        hints.append("does the certificate name this host, and is its authority in kafka.ssl_cafile?")
+    else:
+        hints.append("does it want TLS (kafka.security_protocol)?")
+    return SourceError(f"{kafka.bootstrap_servers}: cannot join: {error}\n  " + "\n  ".join(hints))
+
+
+async def create_topics(settings: Settings, topics: dict[str, dict[str, str]], partitions: int = 1) -> None:
+    """Creates what is missing of the topics, with their settings, where the broker allows it.
+
+    Raises:
+        SourceError: the broker cannot be reached.
+    """
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        for name, configs in topics.items():
+            if name in existing:
+                continue
+            try:
+                await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+                _log.info("topic created", topic=name, partitions=partitions)
+            except TopicAlreadyExistsError:
+                pass
+            except KafkaError as error:
+                _log.warning("topic cannot be created", topic=name, error=type(error).__name__)
+    except (KafkaConnectionError, OSError) as error:
+        raise unreachable(settings, error) from error
+    finally:
+        await admin.close()
+
+
+class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """A member of the consumer group.
+
+    Args:
+        settings: all of them.
+        offsets: what may be committed.
+        metrics: the process's.
+        drain: awaited on revocation: lets deliveries in flight finish, within its own time limit.
+    """
+
+    def __init__(
+        self, settings: Settings, offsets: Offsets, metrics: Metrics, drain: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._settings = settings
+        self._offsets = offsets
+        self._metrics = metrics
+        self._drain = drain
+        self._paused = False
+        self._last_commit = time.monotonic()
+        self._own_topics = {settings.publish.topic, settings.dead_letters.topic}
+        self.joined = False
+        self.last_poll = time.monotonic()
+        self._consumer: Any = None
+
+    async def start(self) -> None:
+        """Joins the group.
+
+        Raises:
+            SourceError: the broker does not let us in.
+        """
+        batches.install()
+        kafka, consume = self._settings.kafka, self._settings.consume
+        self._consumer = AIOKafkaConsumer(
+            **connection(self._settings),
+            group_id=kafka.group_id,
+            group_instance_id=kafka.group_instance_id,
+            client_rack=kafka.client_rack,
+            session_timeout_ms=kafka.session_timeout_ms,
+            heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+            max_poll_interval_ms=kafka.max_poll_interval_ms,
+            rebalance_timeout_ms=kafka.session_timeout_ms,
+            enable_auto_commit=False,
+            auto_offset_reset=consume.start_at,
+            isolation_level=consume.isolation,
+            fetch_max_wait_ms=consume.fetch_max_wait_ms,
+            fetch_max_bytes=consume.fetch_max_bytes,
+            max_partition_fetch_bytes=consume.max_partition_fetch_bytes,
+            value_deserializer=batches.WHOLE_BATCHES,
+        )
+        try:
+            if consume.topic_pattern:
+                try:
+                    re.compile(consume.topic_pattern)
+                except re.error as error:
+                    raise SettingsError(f"consume.topic_pattern: {error}") from error
+                own = "|".join(re.escape(topic) for topic in sorted(self._own_topics))
+                self._consumer.subscribe(pattern=f"(?!(?:{own})$){consume.topic_pattern}", listener=self)
+            else:
+                self._consumer.subscribe(consume.topics, listener=self)
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            await self._consumer.stop()
+            raise unreachable(self._settings, error) from error
+
+    async def stop(self) -> None:
+        """Commits what is done and leaves the group."""
+        await self.commit(force=True)
+        await self._consumer.stop()
+        self.joined = False
+
+    async def poll(self, timeout_ms: int = 200) -> list[Slab]:
+        """What was fetched since, or nothing. An error of the broker is counted, and tried again."""
+        self.last_poll = time.monotonic()
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_SLABS)
+        except KafkaError as error:
+            self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
+            _log.warning("fetching failed, trying again", error=type(error).__name__)
+            await asyncio.sleep(1.0)
+            return []
+        return [slab for slabs in fetched.values() for slab in slabs]
+
+    async def commit(self, force: bool = False) -> None:
+        """Commits positions that moved, at most once an interval unless forced."""
+        now = time.monotonic()
+        if not force and (now - self._last_commit) * 1000 < self._settings.consume.commit_interval_ms:
+            return
+        due = self._offsets.due()
+        assigned = self._consumer.assignment()
+        positions = {TopicPartition(*p): offset for p, offset in due.items() if TopicPartition(*p) in assigned}
+        self._last_commit = now
+        self._update_lag(assigned)
+        if not positions:
+            return
+        try:
+            await self._consumer.commit(positions)
+        except (KafkaError, IllegalStateError) as error:
+            # the group moved on: whoever has the partition now begins at the last commit
+            self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
+            _log.warning("commit failed", error=type(error).__name__)
+            return
+        self._offsets.committed({(tp.topic, tp.partition): offset for tp, offset in positions.items()})
+        self._metrics.set("sluice_consume_last_commit_timestamp_seconds", time.time())
+
+    def pause(self, paused: bool) -> None:
+        """Stops or resumes fetching; polling goes on."""
+        assigned = self._consumer.assignment()
+        if paused != self._paused and assigned:
+            (self._consumer.pause if paused else self._consumer.resume)(*assigned)
+        self._paused = paused
+
+    def _update_lag(self, assigned: set[TopicPartition]) -> None:
+        for tp in assigned:
+            end = self._consumer.highwater(tp)
+            done = self._offsets.position((tp.topic, tp.partition))
+            if end is not None and done is not None:
+                self._metrics.set(
+                    "sluice_consume_lag_records", max(0, end - done), topic=tp.topic, partition=str(tp.partition)
+                )
+
+    # -- called by aiokafka --------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Every rebalance revokes everything: what is in flight is drained and committed before the partitions go."""
+        if revoked:
+            await self._drain()
+            await self.commit(force=True)
+        self._offsets.forget()
+        self._metrics.forget_lag()
+        self._metrics.set("sluice_consume_assigned_partitions", 0)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """The group gave us partitions."""
+        self.joined = True
+        self._paused = False
+        self._metrics.count("sluice_consume_rebalances_total")
+        self._metrics.set("sluice_consume_assigned_partitions", len(assigned))
+        _log.info("partitions assigned", count=len(assigned))
+
+
+def producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer for alerts and dead letters, not yet started."""
+    return AIOKafkaProducer(
+        **connection(settings),
+        acks="all",
+        enable_idempotence=settings.kafka.idempotence,
+        linger_ms=2,
+        max_request_size=16 * 1024 * 1024,
+        compression_type=None,
+    )

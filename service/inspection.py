@@ -1,0 +1,191 @@
+"""The synchronous middle of the pipeline: from bytes in which the engine hit something to judged findings.
+
+Pure computation, run in the scanning thread: decode, detect, judge. What it cannot process it says with a reason from a
+closed list, and no record makes it raise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from service.consume.batches import Slab
+from service.decode import sniff
+from service.decode.flat import Flat
+from service.detect.scanner import MOST_HITS, Hit, Scanner
+from service.errors import UndecodableError
+from service.judge import score
+from service.records import Confidence, Event, Finding, Location, Origin, Record, Text
+
+MOST_DECODED_BYTES: Final = 16 * 1024 * 1024
+"""A longer value is scanned as the text it is; taking it apart would take many times its size in memory."""
+
+
+class Found(NamedTuple):
+    """A finding, where it is, and how often its secret stands in the record."""
+
+    finding: Finding
+    location: Location
+    occurrences: int
+
+
+class Failure(NamedTuple):
+    """A record that could not be processed whole. ``error`` is an exception's type, never its text."""
+
+    record: Record
+    reason: str
+    error: str = ""
+
+
+class Inspected(NamedTuple):
+    """What a slab holds."""
+
+    slab: Slab
+    found: list[Found]
+    failures: list[Failure]
+
+
+class Tally:
+    """Counts of one job, for the metrics: filled in the thread, read by the loop afterwards."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.hit_records = 0
+        self.candidates = 0
+        self.seconds = 0.0
+        self.envelopes: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+
+
+class Inspector:
+    """Looks through slabs, events and texts. One thread's: it holds a :class:`Scanner`."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        envelopes: Mapping[str, str] | None = None,
+        min_confidence: Confidence = Confidence.low,
+        on_dropped: Callable[[score.Dropped], None] | None = None,
+    ) -> None:
+        self._scanner = scanner
+        self._envelopes = dict(envelopes or {})
+        self._least = min_confidence.rank
+        self._on_dropped = on_dropped
+
+    def hits(self, data: bytes | bytearray | memoryview) -> list[Hit]:
+        """The engine's hits in the bytes."""
+        return self._scanner.hits(data)
+
+    def text(self, text: bytes, hits: list[Hit] | None = None) -> list[Finding]:
+        """The findings of a text that is no event, such as a file; ``hits`` are those on just this text, if known."""
+        judgement = score.judge(self._scanner.candidates(text, hits).found)
+        if self._on_dropped:
+            for dropped in judgement.dropped:
+                self._on_dropped(dropped)
+        return [finding for finding in judgement.findings if finding.confidence.rank >= self._least]
+
+    def slabs(self, slabs: Iterable[Slab]) -> tuple[list[Inspected], Tally]:
+        """Scans what was fetched, and looks closer where something hit."""
+        tally = Tally()
+        began = time.perf_counter()
+        inspected = []
+        for slab in slabs:
+            tally.bytes += len(slab.data)
+            hits = () if slab.broken else self._scanner.hits(slab.data)
+            if hits or slab.broken:
+                inspected.append(self._slab(slab, [end for _, end in hits], tally))
+            else:
+                inspected.append(Inspected(slab, [], []))
+        tally.seconds = time.perf_counter() - began
+        return inspected, tally
+
+    def _slab(self, slab: Slab, ends: list[int], tally: Tally) -> Inspected:
+        if slab.broken:
+            record = Record(slab.topic, slab.partition, slab.first_offset, slab.timestamp, None, bytes(slab.data))
+            return Inspected(slab, [], [Failure(record, slab.broken)])
+        found: list[Found] = []
+        failures: list[Failure] = []
+        # more hits than are kept: every record is looked at, so that none is missed
+        for record in slab.records(None if len(ends) >= MOST_HITS else ends):
+            tally.hit_records += 1
+            try:
+                found.extend(self.record(record, tally))
+            except UndecodableError as error:
+                failures.append(Failure(record, error.reason))
+            except Exception as error:  # a fault of ours must not stop the stream, nor lose the record
+                failures.append(Failure(record, "internal_error", type(error).__name__))
+        return Inspected(slab, found, failures)
+
+    def record(self, record: Record, tally: Tally) -> list[Found]:
+        """The findings of one record.
+
+        Raises:
+            UndecodableError: it could not be processed whole.
+        """
+        found: list[Found] = []
+        for event in self._events(record):
+            tally.envelopes[event.origin.envelope or "unknown"] += 1
+            found.extend(self.event(event, tally, record))
+        return found
+
+    def _events(self, record: Record) -> Iterator[Event]:
+        if len(record.value or b"") <= MOST_DECODED_BYTES:
+            return sniff.decode(record, self._envelopes.get(record.topic))
+        texts = [Text(record.value or b"", "value")]
+        texts += [Text(record.key, "key")] if record.key else []
+        texts += [Text(content, f"headers.{name}") for name, content in record.headers if content]
+        return iter((Event(Origin(envelope="oversized"), texts),))
+
+    def event(self, event: Event, tally: Tally, record: Record | None = None) -> list[Found]:
+        """The findings of one event, equal secrets of one detector joined.
+
+        Raises:
+            UndecodableError: it holds more candidates than are looked at.
+        """
+        flat = Flat(event)
+        candidates, complete = self._scanner.candidates(flat.data)
+        tally.candidates += len(candidates)
+        judgement = score.judge(candidates)
+        for dropped in judgement.dropped:
+            tally.dropped[dropped.reason.value] += 1
+            if self._on_dropped:
+                self._on_dropped(dropped)
+        grouped: dict[tuple[str, bytes], Found] = {}
+        for finding in judgement.findings:
+            if finding.confidence.rank < self._least:
+                tally.dropped["below_min_confidence"] += 1
+                continue
+            key = (finding.candidate.detector.id, finding.candidate.secret.reveal())
+            earlier = grouped.get(key)
+            if earlier is not None:
+                grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
+                continue
+            place = flat.place(finding.candidate.place)
+            if place is None:
+                continue
+            origin = event.origin
+            location = Location(
+                topic=record.topic if record else None,
+                partition=record.partition if record else 0,
+                offset=record.offset if record else 0,
+                type=origin.type,
+                field=place.text.field,
+                repository=origin.repository,
+                ref=origin.ref,
+                commit=origin.commit,
+                path=origin.path,
+                line=place.line,
+                column=place.column,
+                url=origin.url,
+                author=origin.author,
+                source=origin.source,
+                host=origin.host,
+                time=origin.time,
+                envelope=origin.envelope or None,
+            )
+            grouped[key] = Found(finding, location, 1)
+        if not complete:
+            raise UndecodableError("too_many_findings")
+        return list(grouped.values())

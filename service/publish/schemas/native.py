@@ -1,0 +1,82 @@
+"""The native alert, ``sluice.alert/1``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from service.publish.fingerprint import Fingerprinter
+from service.publish.redact import redact
+from service.records import Finding, Location
+
+SCHEMA: Final = "sluice.alert/1"
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """What is published of a finding: no part of it holds the raw secret.
+
+    ``body`` is the document of the native schema, ready to be encoded.
+    """
+
+    alert_id: str
+    fingerprint: str
+    severity: str
+    body: dict[str, Any]
+
+
+def render(
+    finding: Finding, location: Location, fingerprinter: Fingerprinter, occurrences: int = 1, playbook_url: str = "",
+    now: datetime | None = None,
+) -> Alert:
+    """Makes the alert of a finding.
+
+    Args:
+        finding: what was found.
+        location: where.
+        fingerprinter: holds the organisation's key.
+        occurrences: how often the secret stands in the record.
+        playbook_url: begins the link to the playbook; a path alone if empty.
+        now: the time of the alert.
+    """
+    candidate, detector = finding.candidate, finding.candidate.detector
+    secret = candidate.secret
+    fingerprint = fingerprinter.secret(secret)
+    alert_id = fingerprinter.alert(
+        location.topic or "", location.partition, location.offset, location.path or "", location.field, detector.id, fingerprint
+    )
+    seen = location.time or (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    prefix = detector.prefix_of(secret.reveal())
+    place = f"/playbooks/{detector.id}"
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "alert_id": alert_id,
+        "time": (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "detector": {
+            "id": detector.id,
+            "name": detector.name,
+            "provider": detector.provider,
+            "category": detector.category,
+        },
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "validity": finding.validity.value,
+        "secret": {"redacted": redact(secret, prefix), "fingerprint": fingerprint, "length": len(secret)},
+        "encoding": candidate.encoding,
+        "location": {key: value for key, value in msgspec.structs.asdict(location).items() if value is not None},
+        "checks": dict(finding.checks),
+        "reasons": list(finding.reasons),
+        "facts": dict(finding.facts),
+        "occurrences": occurrences,
+        "first_seen": seen,
+        "last_seen": seen,
+        "remediation": {"summary": _summary(finding), "playbook": playbook_url.rstrip("/") + place},
+    }
+    return Alert(alert_id, fingerprint, finding.severity.value, body)
+
+
+def _summary(finding: Finding) -> str:
+    detector = finding.candidate.detector
+    where = f" ({detector.revoke.console})" if detector.revoke and detector.revoke.console else ""
+    return f"Revoke this {detector.name}{where}, put a new one into a secrets manager, and look for its use by others."

@@ -1,0 +1,270 @@
+"""Settings: one TOML file and the environment, which wins.
+
+Every key is also ``SLUICE_SECTION__KEY``; the usual ``KAFKA_…`` names are accepted. Nothing is interpolated. Secrets come
+from the environment or from a file that a ``…_file`` key names, never from the settings file itself. What is wrong or
+unknown ends the start with its name, its place and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from service.errors import SettingsError
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the settings file."""
+
+
+class Kafka(Section):
+    """The broker and the group."""
+
+    bootstrap_servers: str = "localhost:9092"
+    group_id: str = "sluice"
+    client_id: str = "sluice"
+    group_instance_id: str | None = None
+    """Static membership: a restart within the session time-out moves no partition."""
+    client_rack: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    sasl_password_file: str | None = None
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    session_timeout_ms: int = 30_000
+    heartbeat_interval_ms: int = 3_000
+    max_poll_interval_ms: int = 300_000
+    idempotence: bool = True
+    """An idempotent producer: no doubles from its own retries. A few brokers cannot."""
+
+
+class Consume(Section):
+    """What is read, and how much of it at once."""
+
+    topics: tuple[str, ...] = ("sluice.events",)
+    topic_pattern: str | None = None
+    """An expression for topic names, in place of ``topics``."""
+    envelopes: dict[str, str] = {}
+    """Topic to envelope, where it is not to be recognised."""
+    start_at: Literal["earliest", "latest"] = "earliest"
+    """Where a group begins that has no offsets yet."""
+    isolation: Literal["read_uncommitted", "read_committed"] = "read_uncommitted"
+    fetch_max_wait_ms: int = 100
+    fetch_max_bytes: int = 16 * 1024 * 1024
+    max_partition_fetch_bytes: int = 1024 * 1024
+    max_in_flight: int = 10_000
+    """Alerts and dead letters handed on and not yet acknowledged; above it nothing is fetched."""
+    commit_interval_ms: int = 1_000
+    drain_timeout_ms: int = 10_000
+    """How long a shutdown or a revocation waits for deliveries."""
+    create_topics: bool = True
+    """Create missing topics, the alerts' and dead letters' too, where the broker allows it."""
+
+
+class Detect(Section):
+    """What is looked for."""
+
+    folders: tuple[str, ...] = ()
+    """Folders of detector files beside the ones that come with Sluice."""
+    disable: tuple[str, ...] = ()
+    """Ids of detectors that are switched off."""
+
+
+class Publish(Section):
+    """Where alerts go."""
+
+    topic: str = "sluice.alerts"
+    min_confidence: Literal["low", "medium", "high"] = "medium"
+    playbook_url: str = ""
+    """Begins the link to a playbook in the alerts, such as ``https://sluice.internal``."""
+
+
+class DeadLetters(Section):
+    """Where records go that cannot be processed, and when to stop instead."""
+
+    topic: str = "sluice.dead-letters"
+    max_ratio: float = 0.1
+    """Of the last 1,000 records or more."""
+    max_consecutive: int = 1_000
+
+
+class Fingerprint(Section):
+    """The organisation's key."""
+
+    key: str | None = None
+    key_file: str | None = None
+
+
+class Telemetry(Section):
+    """What is seen from outside."""
+
+    host: str = "127.0.0.1"
+    port: int = 9464
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_style: Literal["auto", "json", "console"] = "auto"
+
+
+class Settings(Section):
+    """All settings."""
+
+    kafka: Kafka = Kafka()
+    consume: Consume = Consume()
+    detect: Detect = Detect()
+    publish: Publish = Publish()
+    dead_letters: DeadLetters = DeadLetters()
+    fingerprint: Fingerprint = Fingerprint()
+    telemetry: Telemetry = Telemetry()
+
+
+SECRET_KEYS: Final = (("kafka", "sasl_password"), ("fingerprint", "key"))
+"""Keys whose values may come from the environment or a file, not from the settings file."""
+
+_ALIASES: Final = {
+    "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "KAFKA_BROKERS": ("kafka", "bootstrap_servers"),
+    "KAFKA_GROUP_ID": ("kafka", "group_id"),
+    "KAFKA_CLIENT_ID": ("kafka", "client_id"),
+    "KAFKA_SECURITY_PROTOCOL": ("kafka", "security_protocol"),
+    "KAFKA_SASL_MECHANISM": ("kafka", "sasl_mechanism"),
+    "KAFKA_SASL_USERNAME": ("kafka", "sasl_username"),
+    "KAFKA_SASL_PASSWORD": ("kafka", "sasl_password"),
+    "KAFKA_SSL_CAFILE": ("kafka", "ssl_cafile"),
+    "KAFKA_SSL_CA_LOCATION": ("kafka", "ssl_cafile"),
+    "KAFKA_CA_PATH": ("kafka", "ssl_cafile"),
+    "KAFKA_CERTIFICATE_PATH": ("kafka", "ssl_certfile"),
+    "KAFKA_PRIVATE_KEY_PATH": ("kafka", "ssl_keyfile"),
+    "LOG_LEVEL": ("telemetry", "log_level"),
+    "PORT": ("telemetry", "port"),
+}
+_PREFIX: Final = "SLUICE_"
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads the settings.
+
+    Args:
+        path: the TOML file; None for the environment and the defaults alone.
+        environment: ``os.environ`` if None.
+
+    Raises:
+        SettingsError: naming the key, its place and what was expected.
+    """
+    environment = os.environ if environment is None else environment
+    document = _file(path) if path is not None else {}
+    for section, key in SECRET_KEYS:
+        if key in document.get(section, {}):
+            raise SettingsError(
+                f"{path}: {section}.{key}: a secret does not belong into the file; set {_PREFIX}{section.upper()}__{key.upper()}"
+                f" or {section}.{key}_file"
+            )
+    places = {(section, key): str(path) for section, table in document.items() for key in table}
+    for section, key, value, name in _environment(environment):
+        document.setdefault(section, {})[key] = value
+        places[section, key] = name
+    try:
+        settings = msgspec.convert(document, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_told(str(error), places, path)) from error
+    settings = _with_files(settings)
+    _relations(settings)
+    return settings
+
+
+def _file(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: this is no TOML: {error}") from error
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: {section}: a table [{section}] expected")
+    return document
+
+
+def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, str]]:
+    found: dict[tuple[str, str], tuple[Any, str]] = {}
+    for name, place in _ALIASES.items():
+        if environment.get(name):
+            found.setdefault(place, (environment[name], name))
+    for name, value in sorted(environment.items()):
+        if not name.startswith(_PREFIX) or "__" not in name:
+            continue
+        section, _, key = name[len(_PREFIX) :].lower().partition("__")
+        structure = Settings.__annotations__.get(section)
+        if structure is None:
+            raise SettingsError(f"{name}: there is no section {section!r}; {_nearest(section, list(Settings.__struct_fields__))}")
+        found[section, key] = (value, name)
+    parsed = []
+    for (section, key), (value, name) in found.items():
+        kind = type(getattr(getattr(Settings(), section), key, None))
+        if kind is tuple:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif kind is dict:
+            value = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+        parsed.append((section, key, value, name))
+    return parsed
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)} expected"
+
+
+def _told(message: str, places: Mapping[tuple[str, str], str], path: Path | None) -> str:
+    """msgspec's message with the key first and the place where it was read."""
+    what, _, where = message.partition(" - at `$")
+    where = where.rstrip("`").lstrip(".")
+    if what.startswith("Object contains unknown field"):
+        unknown = what.split("`")[1]
+        section = getattr(Settings(), where, None) if where else Settings()
+        known = list(type(section).__struct_fields__)
+        place = places.get((where, unknown), str(path))
+        return f"{place}: {where + '.' if where else ''}{unknown}: there is no such key; {_nearest(unknown, known)}"
+    section_name, _, key = where.partition(".")
+    return f"{places.get((section_name, key.partition('[')[0]), str(path))}: {where}: {what}"
+
+
+def _with_files(settings: Settings) -> Settings:
+    """Reads what ``…_file`` keys name."""
+    for section, key in SECRET_KEYS:
+        table = getattr(settings, section)
+        file = getattr(table, f"{key}_file")
+        if file is None or getattr(table, key) is not None:
+            continue
+        try:
+            value = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{section}.{key}_file: {file} cannot be read: {error}") from error
+        settings = msgspec.structs.replace(settings, **{section: msgspec.structs.replace(table, **{key: value})})
+    return settings
+
+
+def _relations(settings: Settings) -> None:
+    """Settings that contradict each other."""
+    kafka, consume = settings.kafka, settings.consume
+    if not kafka.bootstrap_servers.strip():
+        raise SettingsError("kafka.bootstrap_servers: host:port expected, more of them separated by commas")
+    if kafka.heartbeat_interval_ms * 3 > kafka.session_timeout_ms:
+        raise SettingsError("kafka.heartbeat_interval_ms: at most a third of kafka.session_timeout_ms expected")
+    if consume.drain_timeout_ms >= kafka.session_timeout_ms:
+        raise SettingsError("consume.drain_timeout_ms: less than kafka.session_timeout_ms expected, or the group gives the partitions away while they drain")
+    if not consume.topics and not consume.topic_pattern:
+        raise SettingsError("consume.topics: at least one topic expected, or consume.topic_pattern")
+    own = {settings.publish.topic, settings.dead_letters.topic}
+    if own & set(consume.topics):
+        raise SettingsError(f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes; reading it would go round for ever")
+    if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
+        raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")
+    if not 0 < settings.dead_letters.max_ratio <= 1:
+        raise SettingsError("dead_letters.max_ratio: more than 0 and at most 1 expected")

@@ -1,0 +1,97 @@
+"""Structured logs, as JSON lines or for a console, that refuse secrets.
+
+A :class:`~service.records.Secret` given to a log call is replaced and said to have been refused, wherever it hides in the
+fields. Messages of the libraries go through the same chain.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+from service.records import Candidate, Finding, Secret
+
+REFUSED: Final = "(refused: a secret was given to the log)"
+
+
+def refuse_secrets(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor that replaces secrets, and what holds them, in every field."""
+    for key, value in event.items():
+        event[key] = _clean(value)
+    return event
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Secret | Candidate | Finding):
+        return REFUSED
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"({len(value)} bytes)"  # raw input: it may hold anything
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return value
+
+
+def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Sets up logging for the process.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        style: ``json``, ``console``, or ``auto``: a console's where the stream is a terminal.
+        stream: standard error if None.
+    """
+    stream = stream or sys.stderr
+    console = style == "console" or (style == "auto" and stream.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        refuse_secrets,
+    ]
+    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            # no values of local variables in a traceback: they may be a record's
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+                if not console
+                else structlog.processors.ExceptionRenderer(_plain_traceback),
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("aiokafka").setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _plain_traceback(info: Any) -> str:
+    kind, _, trace = info
+    places = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return "\n".join([f"{kind.__name__ if kind else 'error'} at", *places])
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger; ``name`` is the stage's."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger

@@ -1,0 +1,124 @@
+"""Every metric, declared once: its name, kind, labels, what it means and what to do when it grows.
+
+Stages count through :class:`Metrics` and per batch, never per record. No label takes values that traffic can multiply:
+topics and partitions are the broker's, detectors the catalogue's, reasons and sinks closed lists of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.metrics import MetricWrapperBase
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Declared(NamedTuple):
+    """A metric's declaration. ``remedy`` says what to do when it grows."""
+
+    kind: type[MetricWrapperBase]
+    meaning: str
+    remedy: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+DECLARED: Final[dict[str, Declared]] = {
+    "sluice_consume_records_total": Declared(Counter, "Records taken from Kafka.", "Nothing: it is the work.", ("topic",)),
+    "sluice_consume_bytes_total": Declared(Counter, "Bytes of records, unpacked.", "Nothing: it is the work.", ("topic",)),
+    "sluice_consume_lag_records": Declared(
+        Gauge, "Records behind the end of the partition.", "Add workers, up to the number of partitions.", ("topic", "partition")
+    ),
+    "sluice_consume_oldest_record_age_seconds": Declared(
+        Gauge, "Age of the oldest record not yet processed, 0 if none waits.", "As for lag; look at sink failures first."
+    ),
+    "sluice_consume_in_flight_deliveries": Declared(
+        Gauge, "Alerts handed to sinks and not yet acknowledged.", "A sink is slow: see its failures."
+    ),
+    "sluice_consume_paused_seconds_total": Declared(
+        Counter, "Time in which nothing was fetched because sinks were behind.", "Make the sinks faster or raise consume.max_in_flight."
+    ),
+    "sluice_consume_rebalances_total": Declared(
+        Counter, "Assignments given or taken.", "Set kafka.group_instance_id; look for workers that restart."
+    ),
+    "sluice_consume_assigned_partitions": Declared(Gauge, "Partitions assigned to this worker.", "0 for long: more workers than partitions."),
+    "sluice_consume_errors_total": Declared(
+        Counter, "Errors of the broker while consuming; each is tried again.", "See the log for the error's name.", ("error",)
+    ),
+    "sluice_consume_last_commit_timestamp_seconds": Declared(
+        Gauge, "When offsets were last committed.", "If it stands still while records come in, a delivery hangs."
+    ),
+    "sluice_decode_events_total": Declared(Counter, "Events decoded from records in which something hit.", "Nothing.", ("envelope",)),
+    "sluice_detect_seconds": Declared(
+        Histogram, "Time to scan one fetch, hits and candidates included.", "Fetch less at once, or see hits.", (), SECONDS
+    ),
+    "sluice_detect_bytes_total": Declared(Counter, "Bytes scanned on the wire.", "Nothing: it is the work."),
+    "sluice_detect_hit_records_total": Declared(
+        Counter, "Records decoded because something hit.", "Above 3 % of all: find the noisy detector with `sluice tune`."
+    ),
+    "sluice_detect_candidates_total": Declared(Counter, "Candidates cut out of decoded text.", "See judge.suppressed for what became of them."),
+    "sluice_judge_findings_total": Declared(
+        Counter, "Findings by detector and confidence.", "Look at the alerts; a noisy detector can be disabled.", ("detector", "confidence")
+    ),
+    "sluice_judge_dropped_total": Declared(Counter, "Candidates that are not reported, by reason.", "Nothing.", ("reason",)),
+    "sluice_publish_alerts_total": Declared(Counter, "Alerts a sink acknowledged.", "Leaks: read them.", ("sink", "severity")),
+    "sluice_publish_failures_total": Declared(
+        Counter, "Deliveries that failed and are tried again or dead-lettered.", "Check the sink and its rights.", ("sink", "reason")
+    ),
+    "sluice_dead_records_total": Declared(
+        Counter, "Records sent to the dead letters, by reason.", "Read the reason headers; replay when mended.", ("reason",)
+    ),
+    "sluice_publish_end_to_end_seconds": Declared(
+        Histogram, "From a record's timestamp to its alert's acknowledgement.", "See lag, then sink failures.", (), SECONDS
+    ),
+    "sluice_build_info": Declared(Info, "Version of the service.", "Nothing."),
+    "sluice_catalogue_info": Declared(Info, "Digest of the detectors, their number, the size of the database.", "Nothing."),
+}
+
+
+class Metrics:
+    """The metrics of one process, with a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._metrics: dict[str, MetricWrapperBase] = {}
+        for name, declared in DECLARED.items():
+            bare = name.removesuffix("_total").removesuffix("_info")
+            arguments = {"buckets": declared.buckets} if declared.buckets else {}
+            self._metrics[name] = declared.kind(
+                bare, declared.meaning, declared.labels, registry=self.registry, **arguments
+            )
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Counter)
+        (metric.labels(**labels) if labels else metric).inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Gauge)
+        (metric.labels(**labels) if labels else metric).set(value)
+
+    def observe(self, name: str, value: float) -> None:
+        """Puts a value into a histogram."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)
+        metric.observe(value)
+
+    def inform(self, name: str, **labels: str) -> None:
+        """States an ``_info`` metric."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Info)
+        metric.info(labels)
+
+    def forget_lag(self) -> None:
+        """Partitions were revoked: their lag is no longer ours to tell."""
+        self._metrics["sluice_consume_lag_records"].clear()
+
+    def value(self, name: str, **labels: str) -> float:
+        """The present value of a counter or gauge, 0.0 where it was never touched."""
+        found = self.registry.get_sample_value(name, labels)
+        return 0.0 if found is None else found

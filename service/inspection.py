@@ -78,6 +78,14 @@ class Inspector:
         """The engine's hits in the bytes."""
         return self._scanner.hits(data)
 
+    def has_image(self, detector: str) -> bool:
+        """True if secrets of this detector are found in base64."""
+        database = self._scanner.database
+        return any(
+            pattern.kind == "base64" and pattern.detector >= 0 and database.detectors[pattern.detector].id == detector
+            for pattern in database.patterns
+        )
+
     def text(self, text: bytes, hits: list[Hit] | None = None) -> list[Finding]:
         """The findings of a text that is no event, such as a file; ``hits`` are those on just this text, if known."""
         judgement = score.judge(self._scanner.candidates(text, hits).found)

@@ -18,8 +18,7 @@ from service.detect.expressions import ALNUM
 from service.inspection import Inspector
 from service.judge import evidence
 from service.judge.placeholder import placeholder, sequential_share
-from service.judge.entropy import looks_random
-from service.records import Detector, Finding
+from service.records import Detector, Finding, shannon
 
 _TRIES: Final = 50
 
@@ -40,7 +39,7 @@ def secret_of(detector: Detector, rng: random.Random) -> bytes:
         for name in detector.checks:
             secret = evidence.complete(name, secret)
         body = secret[len(detector.prefix_of(secret)) :]
-        if placeholder(body) is None and looks_random(body, detector.entropy) and sequential_share(body) < 0.2:
+        if placeholder(body) is None and shannon(body) >= detector.least_entropy and sequential_share(body) < 0.2:
             break
     return secret
 

@@ -7,6 +7,8 @@ where its match ended. A *candidate* has an exact span. A *finding* has been jud
 from __future__ import annotations
 
 import enum
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, final
 
@@ -88,6 +90,12 @@ class Validity(enum.StrEnum):
     unknown = "unknown"
 
 
+def shannon(data: bytes) -> float:
+    """Shannon entropy of the bytes' frequencies, in bits a byte; 0.0 for nothing."""
+    total = len(data)
+    return -sum(n / total * math.log2(n / total) for n in Counter(data).values()) if total else 0.0
+
+
 class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How to ask a provider whether a secret is live. ``{secret}`` and companions stand in braces."""
 
@@ -134,6 +142,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     near_misses: Sequence[str] = ()
     live: LiveCheck | None = None
     revoke: Revocation | None = None
+    least_entropy: float = 0.0
+    """Bits a byte that the variable part shows at the least: ``entropy``, or what random matches of the expression show."""
     prefixes: Sequence[bytes] = ()
     """The literals with which such secrets begin: they tell nothing of the secret itself."""
 

@@ -103,6 +103,8 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
                 yield Pattern(index, "plain", f"{keyword_expression(keyword)}.{{0,{_WIRE_GAP}}}{plain}")
             continue
         yield Pattern(index, "plain", plain)
+        if detector.is_generic:  # nothing fixed but words of the language
+            continue
         seen = set()
         for path in expressions.paths(node):
             for image in encodings.images(path):

@@ -377,7 +377,9 @@ def wire(node: Node, trailing: bool = True) -> str:
         case Repeat(inner, least, most):
             if isinstance(inner, Chars) and most != 1:
                 if inner.allowed & ESCAPABLE:
-                    return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE), least, None, trailing)
+                    # room for 24 characters of eight bytes, or 168 of two, however deeply they are escaped
+                    most = None if most is None else most + 7 * min(most, 24)
+                    return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE), least, most, trailing)
                 return _wire_repeat(char_set(inner.allowed), least, most, trailing)
             return _wire_repeat(f"(?:{wire(inner, False)})", least, most, trailing)
 

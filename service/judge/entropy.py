@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from typing import Final
+
+from service.records import shannon
 
 _ALPHABETS: Final = (
     (re.compile(rb"[0-9]*"), 10),
@@ -17,19 +18,11 @@ LEAST_SHARE: Final = 0.72
 """A random string of the length shows more of the entropy that its alphabet and length allow, 999 times in 1,000."""
 
 
-def shannon(data: bytes) -> float:
-    """Shannon entropy of the bytes' frequencies, in bits a byte; 0.0 for nothing."""
-    total = len(data)
-    return -sum(n / total * math.log2(n / total) for n in Counter(data).values()) if total else 0.0
-
-
 def alphabet(data: bytes) -> int:
     """How many characters the narrowest usual alphabet has that holds all of these."""
     return next((size for expression, size in _ALPHABETS if expression.fullmatch(data)), 72)
 
 
-def looks_random(data: bytes, least: float | None = None) -> bool:
-    """True if the entropy is at least ``least`` bits a byte, or, if None, what a random string of its kind would show."""
-    if least is None:
-        least = LEAST_SHARE * math.log2(max(2, min(len(data), alphabet(data))))
-    return shannon(data) >= least
+def looks_random(data: bytes) -> bool:
+    """True if the entropy is at least what a random string of this length and alphabet would show."""
+    return shannon(data) >= LEAST_SHARE * math.log2(max(2, min(len(data), alphabet(data))))

@@ -11,9 +11,9 @@ import enum
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from service.judge import context, entropy, evidence, generic, overlap
+from service.judge import context, evidence, generic, overlap
 from service.judge.placeholder import placeholder, sequential_share
-from service.records import Candidate, Confidence, Detector, Finding
+from service.records import Candidate, Confidence, Detector, Finding, shannon
 
 
 class Reason(enum.StrEnum):
@@ -72,15 +72,15 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
         reasons.append(result.reason)
         facts.update(result.facts)
     body = _body(detector, secret)
-    if detector.is_generic:
-        verdict = generic.weigh(candidate, body)
+    if detector.is_generic or (detector.entropy == 0 and not detector.checks):
+        verdict = generic.weigh(candidate, body, checks)
         if isinstance(verdict, str):
             return Dropped(candidate, Reason.not_a_secret, verdict)
         return Finding(candidate, detector.severity, verdict[0], checks, (*reasons, verdict[1]), facts)
     clause = placeholder(body)
     if clause is not None:
         return Dropped(candidate, Reason.placeholder, clause)
-    if not entropy.looks_random(body, detector.entropy):
+    if shannon(body) < detector.least_entropy:
         return Dropped(candidate, Reason.low_entropy, "the characters are not random enough")
     name = context.name_of(candidate.before)
     if detector.keywords and name.identifying:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from service import __version__
 from service.consume import source
 from service.decode import layers
@@ -107,16 +109,20 @@ class Service:
         )
 
     def _inspector_of(self, loaded: Database) -> Inspector:
-        return inspector(
-            loaded, Confidence(self.settings.publish.min_confidence), dict(self.settings.consume.envelopes)
-        )
+        return inspector(loaded, Confidence(self.settings.publish.min_confidence), dict(self.settings.consume.envelopes))
 
     def _describe(self, loaded: Database, digest: str) -> None:
         self.metrics.inform(
-            "sluice_catalogue_info", digest=digest, detectors=str(len(loaded.detectors)), database_bytes=str(loaded.size)
+            "sluice_catalogue_info",
+            digest=digest,
+            detectors=str(len(loaded.detectors)),
+            database_bytes=str(loaded.size),
         )
         _log.info(
-            "database ready", detectors=len(loaded.detectors), expressions=len(loaded.patterns), bytes=loaded.size,
+            "database ready",
+            detectors=len(loaded.detectors),
+            expressions=len(loaded.patterns),
+            bytes=loaded.size,
             digest=digest[:12],
         )
 
@@ -152,20 +158,16 @@ class Service:
         producer = source.producer(settings)
         try:
             if settings.consume.create_topics:
-                wanted = dict.fromkeys(settings.consume.topics, {}) if not settings.consume.topic_pattern else {}
-                await source.create_topics(
-                    settings, {**wanted, settings.publish.topic: {}, settings.dead_letters.topic: {}}
-                )
+                events = () if settings.consume.topic_pattern else settings.consume.topics
+                await source.create_topics(settings, (*events, settings.publish.topic, settings.dead_letters.topic))
             try:
                 await producer.start()
-            except Exception as error:
+            except (KafkaError, OSError) as error:
                 raise source.unreachable(settings, error) from error
-            self._pipeline = Pipeline(
-                settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics
-            )
+            self._pipeline = Pipeline(settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics)
             await self._pipeline.run()
         finally:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(KafkaError, OSError):
                 await producer.stop()
             await self.server.stop()
 
@@ -198,4 +200,3 @@ def new_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
-

@@ -127,9 +127,7 @@ class Pipeline:
             self._settings.publish.playbook_url,
         )
         detector = item.finding.candidate.detector
-        self._metrics.count(
-            "sluice_judge_findings_total", detector=detector.id, confidence=item.finding.confidence.value
-        )
+        self._metrics.count("sluice_judge_findings_total", detector=detector.id, confidence=item.finding.confidence.value)
 
         async def rejected() -> None:
             await self._send_letter(None, alert.fingerprint.encode(), [("sluice.reason", b"alert_rejected")])
@@ -145,7 +143,11 @@ class Pipeline:
         key, value, headers = deadletter.letter(failure.record, failure.reason, failure.error, __version__)
         self._metrics.count("sluice_dead_records_total", reason=failure.reason)
         _log.warning(
-            "dead letter", reason=failure.reason, error=failure.error, topic=partition[0], partition=partition[1],
+            "dead letter",
+            reason=failure.reason,
+            error=failure.error,
+            topic=partition[0],
+            partition=partition[1],
             offset=failure.record.offset,
         )
 
@@ -199,5 +201,3 @@ class Pipeline:
             metrics.count("sluice_decode_events_total", number, envelope=name)
         for name, number in tally.dropped.items():
             metrics.count("sluice_judge_dropped_total", number, reason=name)
-
-

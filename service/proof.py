@@ -81,10 +81,9 @@ def _check(detector: Detector, inspector: Inspector, rng: random.Random) -> Iter
         text = template.encode().replace(b"{secret}", secret_of(detector, rng))
         if any(f.candidate.detector.id == detector.id for f in inspector.text(text)):
             yield Fault(detector.id, f"near miss {number} is found")
-    template = detector.examples[0].encode()
+    first = detector.examples[0].encode()
     for name, miss in _misses(detector, rng):
-        found = [f for f in inspector.text(template.replace(b"{secret}", miss)) if f.candidate.detector.id == detector.id]
-        if found:
+        if any(f.candidate.detector.id == detector.id for f in inspector.text(first.replace(b"{secret}", miss))):
             yield Fault(detector.id, f"found although it is {name}")
     if detector.prefixes and not detector.keywords and not detector.is_generic and inspector.has_image(detector.id):
         text, secret = next(examples(detector, rng))

@@ -19,11 +19,7 @@ import msgspec
 from service.errors import SettingsError
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the settings file."""
-
-
-class Kafka(Section):
+class Kafka(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker and the group."""
 
     bootstrap_servers: str = "localhost:9092"
@@ -47,7 +43,7 @@ class Kafka(Section):
     """An idempotent producer: no doubles from its own retries. A few brokers cannot."""
 
 
-class Consume(Section):
+class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is read, and how much of it at once."""
 
     topics: tuple[str, ...] = ("sluice.events",)
@@ -70,7 +66,7 @@ class Consume(Section):
     """Create missing topics, the alerts' and dead letters' too, where the broker allows it."""
 
 
-class Detect(Section):
+class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is looked for."""
 
     folders: tuple[str, ...] = ()
@@ -79,7 +75,7 @@ class Detect(Section):
     """Ids of detectors that are switched off."""
 
 
-class Publish(Section):
+class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where alerts go."""
 
     topic: str = "sluice.alerts"
@@ -88,7 +84,7 @@ class Publish(Section):
     """Begins the link to a playbook in the alerts, such as ``https://sluice.internal``."""
 
 
-class DeadLetters(Section):
+class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where records go that cannot be processed, and when to stop instead."""
 
     topic: str = "sluice.dead-letters"
@@ -97,14 +93,14 @@ class DeadLetters(Section):
     max_consecutive: int = 1_000
 
 
-class Fingerprint(Section):
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The organisation's key."""
 
     key: str | None = None
     key_file: str | None = None
 
 
-class Telemetry(Section):
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is seen from outside."""
 
     host: str = "127.0.0.1"
@@ -113,7 +109,7 @@ class Telemetry(Section):
     log_style: Literal["auto", "json", "console"] = "auto"
 
 
-class Settings(Section):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings."""
 
     kafka: Kafka = Kafka()
@@ -193,7 +189,7 @@ def _file(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, str]]:
-    found: dict[tuple[str, str], tuple[Any, str]] = {}
+    found: dict[tuple[str, str], tuple[str, str]] = {}
     for name, place in _ALIASES.items():
         if environment.get(name):
             found.setdefault(place, (environment[name], name))
@@ -203,15 +199,19 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
         section, _, key = name[len(_PREFIX) :].lower().partition("__")
         structure = Settings.__annotations__.get(section)
         if structure is None:
-            raise SettingsError(f"{name}: there is no section {section!r}; {_nearest(section, list(Settings.__struct_fields__))}")
+            raise SettingsError(
+                f"{name}: there is no section {section!r}; {_nearest(section, list(Settings.__struct_fields__))}"
+            )
         found[section, key] = (value, name)
-    parsed = []
-    for (section, key), (value, name) in found.items():
+    parsed: list[tuple[str, str, Any, str]] = []
+    for (section, key), (text, name) in found.items():
         kind = type(getattr(getattr(Settings(), section), key, None))
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        value: Any = text
         if kind is tuple:
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = parts
         elif kind is dict:
-            value = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+            value = dict(part.split("=", 1) for part in parts if "=" in part)
         parsed.append((section, key, value, name))
     return parsed
 
@@ -227,8 +227,8 @@ def _told(message: str, places: Mapping[tuple[str, str], str], path: Path | None
     where = where.rstrip("`").lstrip(".")
     if what.startswith("Object contains unknown field"):
         unknown = what.split("`")[1]
-        section = getattr(Settings(), where, None) if where else Settings()
-        known = list(type(section).__struct_fields__)
+        table: Any = getattr(Settings(), where, None) if where else Settings()
+        known = list(table.__struct_fields__)
         place = places.get((where, unknown), str(path))
         return f"{place}: {where + '.' if where else ''}{unknown}: there is no such key; {_nearest(unknown, known)}"
     section_name, _, key = where.partition(".")
@@ -258,12 +258,16 @@ def _relations(settings: Settings) -> None:
     if kafka.heartbeat_interval_ms * 3 > kafka.session_timeout_ms:
         raise SettingsError("kafka.heartbeat_interval_ms: at most a third of kafka.session_timeout_ms expected")
     if consume.drain_timeout_ms >= kafka.session_timeout_ms:
-        raise SettingsError("consume.drain_timeout_ms: less than kafka.session_timeout_ms expected, or the group gives the partitions away while they drain")
+        raise SettingsError(
+            "consume.drain_timeout_ms: less than kafka.session_timeout_ms expected, or the group gives the partitions away while they drain"
+        )
     if not consume.topics and not consume.topic_pattern:
         raise SettingsError("consume.topics: at least one topic expected, or consume.topic_pattern")
     own = {settings.publish.topic, settings.dead_letters.topic}
     if own & set(consume.topics):
-        raise SettingsError(f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes; reading it would go round for ever")
+        raise SettingsError(
+            f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes; reading it would go round for ever"
+        )
     if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
         raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")
     if not 0 < settings.dead_letters.max_ratio <= 1:

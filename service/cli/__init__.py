@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ok
-    except Exception:  # a fault of ours is no finding: 1 would say so
+    except Exception:  # noqa: BLE001 - a fault of ours is no finding: 1 would say so
         traceback.print_exc()
         print("sluice: this is a fault in Sluice; please report the lines above, they hold no input", file=sys.stderr)
         return ExitCode.failed

@@ -1,6 +1,6 @@
 """Check the settings without starting: the file, the environment, the relations between them, the detectors.
 
-  sluice check-config sluice.toml
+sluice check-config sluice.toml
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The catalogue of secret types.
 
-  sluice detectors                         a table of all
-  sluice detectors list --format json      for programs
-  sluice detectors show wepay-access-token
-  sluice detectors check                   prove every detector by its own examples
-  sluice detectors check my-detectors/     and a folder of yours
+sluice detectors                         a table of all
+sluice detectors list --format json      for programs
+sluice detectors show wepay-access-token
+sluice detectors check                   prove every detector by its own examples
+sluice detectors check my-detectors/     and a folder of yours
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run the service: read events from Kafka, publish alerts.
 
-  sluice run --config sluice.toml
-  KAFKA_BOOTSTRAP_SERVERS=kafka:9092 SLUICE_FINGERPRINT__KEY=$(cat key) sluice run
+sluice run --config sluice.toml
+KAFKA_BOOTSTRAP_SERVERS=kafka:9092 SLUICE_FINGERPRINT__KEY=$(cat key) sluice run
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""From Kafka: record batches, offsets, dead letters."""

@@ -177,8 +177,7 @@ def _field(data: bytes, at: int, stop: int) -> tuple[bytes | None, int]:
 def encode_record(record: Record, base_offset: int, base_timestamp: int) -> bytes:
     """A record in version 2 of the format, with deltas from the given bases: what older message sets are turned into."""
     parts = [b"\0", _zigzag(record.timestamp - base_timestamp), _zigzag(record.offset - base_offset)]
-    for field in (record.key, record.value):
-        parts.append(_zigzag(-1) if field is None else _zigzag(len(field)) + field)
+    parts += [_zigzag(-1) if field is None else _zigzag(len(field)) + field for field in (record.key, record.value)]
     parts.append(_zigzag(len(record.headers)))
     for name, content in record.headers:
         parts.append(_zigzag(len(name.encode())) + name.encode())

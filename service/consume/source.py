@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -66,8 +66,8 @@ def unreachable(settings: Settings, error: Exception) -> SourceError:
     return SourceError(f"{kafka.bootstrap_servers}: cannot join: {error}\n  " + "\n  ".join(hints))
 
 
-async def create_topics(settings: Settings, topics: dict[str, dict[str, str]], partitions: int = 1) -> None:
-    """Creates what is missing of the topics, with their settings, where the broker allows it.
+async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
+    """Creates what is missing of the topics, with the broker's defaults, where it allows it.
 
     Raises:
         SourceError: the broker cannot be reached.
@@ -76,12 +76,12 @@ async def create_topics(settings: Settings, topics: dict[str, dict[str, str]], p
     try:
         await admin.start()
         existing = set(await admin.list_topics())
-        for name, configs in topics.items():
+        for name in topics:
             if name in existing:
                 continue
             try:
-                await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
-                _log.info("topic created", topic=name, partitions=partitions)
+                await admin.create_topics([NewTopic(name, -1, -1)])
+                _log.info("topic created", topic=name)
             except TopicAlreadyExistsError:
                 pass
             except KafkaError as error:
@@ -102,9 +102,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         drain: awaited on revocation: lets deliveries in flight finish, within its own time limit.
     """
 
-    def __init__(
-        self, settings: Settings, offsets: Offsets, metrics: Metrics, drain: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, settings: Settings, offsets: Offsets, metrics: Metrics, drain: Callable[[], Awaitable[None]]) -> None:
         self._settings = settings
         self._offsets = offsets
         self._metrics = metrics
@@ -208,9 +206,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             end = self._consumer.highwater(tp)
             done = self._offsets.position((tp.topic, tp.partition))
             if end is not None and done is not None:
-                self._metrics.set(
-                    "sluice_consume_lag_records", max(0, end - done), topic=tp.topic, partition=str(tp.partition)
-                )
+                self._metrics.set("sluice_consume_lag_records", max(0, end - done), topic=tp.topic, partition=str(tp.partition))
 
     # -- called by aiokafka --------------------------------------------------------------------------------------------
 

@@ -137,8 +137,10 @@ def _escapes(text: bytes, end: int) -> Layer | None:
         data += text[at : found.start()]
         marks.append((len(data), found.start()))
         if four or two or percent:
-            data += chr(int(four or two or percent, 16)).encode("utf-8", "surrogatepass") if four else bytes.fromhex(
-                (two or percent).decode()
+            data += (
+                chr(int(four or two or percent, 16)).encode("utf-8", "surrogatepass")
+                if four
+                else bytes.fromhex((two or percent).decode())
             )
             kinds.add("percent" if percent else "unicode-escape")
         elif short:

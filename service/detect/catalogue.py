@@ -180,9 +180,7 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
     fields = {name: getattr(entry, name) for name in _Entry.__struct_fields__}
     fields["documentation"] = entry.documentation or file.documentation
     node = expressions.parse(entry.expression)
-    detector = Detector(
-        provider=file.provider, category=source.category, prefixes=expressions.prefixes(node), **fields
-    )
+    detector = Detector(provider=file.provider, category=source.category, prefixes=expressions.prefixes(node), **fields)
     least = detector.entropy if detector.entropy is not None else _least_entropy(detector, node)
     return msgspec.structs.replace(detector, least_entropy=least)
 

@@ -13,6 +13,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -103,6 +104,9 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
                 yield Pattern(index, "plain", f"{keyword_expression(keyword)}.{{0,{_WIRE_GAP}}}{plain}")
             continue
         yield Pattern(index, "plain", plain)
+        encoded = expressions.percent(node)
+        if encoded is not None and any(len(prefix) >= 4 for prefix in expressions.prefixes(node)):
+            yield Pattern(index, "plain", expressions.wire(encoded))
         if detector.is_generic:  # nothing fixed but words of the language
             continue
         seen = set()
@@ -168,7 +172,7 @@ def _cpu() -> str:
 
 def cache_key(content_digest: str) -> str:
     """The name of the cached database for detector files of this digest, on this machine."""
-    parts = (str(FORMAT), content_digest, hyperscan.__version__, str(hyperscan.HS_MODE_BLOCK), _cpu())
+    parts = (str(FORMAT), content_digest, metadata.version("hyperscan"), str(hyperscan.HS_MODE_BLOCK), _cpu())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

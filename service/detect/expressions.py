@@ -391,6 +391,39 @@ def _wire_repeat(body: str, least: int, most: int | None, trailing: bool) -> str
     return body + _bounds(least, None if most is None or most > 512 else most)
 
 
+RESERVED: Final = frozenset(range(0x21, 0x7F)) - ALNUM - frozenset(b"_.-~")
+"""Bytes that percent-encoding writes as ``%XX``; letters, digits, ``_``, ``.``, ``-`` and ``~`` never are (RFC 3986)."""
+
+
+def percent(node: Node) -> Node | None:
+    """The tree of the percent-encoded form; None where nothing fixed in it would be encoded, so that its wire form serves.
+
+    Only single bytes change: a class takes in what escapes are written with anyway.
+    """
+    changed = False
+
+    def encode(part: Node) -> Node:
+        nonlocal changed
+        match part:
+            case Chars(allowed):
+                if len(allowed) > 1 or not allowed & RESERVED:
+                    return part
+                changed = True
+                byte = min(allowed)
+                digits = [frozenset(digit.encode() + digit.upper().encode()) for digit in f"{byte:02x}"]
+                twice = Repeat(Sequence((Chars(frozenset(b"2")), Chars(frozenset(b"5")))), 0, 1)
+                return Sequence((Chars(frozenset(b"%")), twice, *map(Chars, digits)))
+            case Sequence(parts):
+                return Sequence(tuple(map(encode, parts)))
+            case Choice(options):
+                return Choice(tuple(map(encode, options)))
+            case Repeat(inner, least, most):
+                return Repeat(encode(inner), least, most)
+
+    encoded = encode(node)
+    return encoded if changed else None
+
+
 # -- paths and samples -------------------------------------------------------------------------------------------------
 
 Path = tuple[frozenset[int], ...]
@@ -415,9 +448,7 @@ def _extend(found: list[tuple[Path, bool]], node: Node, limit: int, longest: int
         return found
     match node:
         case Chars(allowed):
-            out = [
-                ((*path, allowed), len(path) + 1 < longest) if growing else (path, False) for path, growing in found
-            ]
+            out = [((*path, allowed), len(path) + 1 < longest) if growing else (path, False) for path, growing in found]
         case Sequence(parts):
             out = found
             for part in parts:

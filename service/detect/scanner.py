@@ -6,9 +6,10 @@ something hit does :meth:`Scanner.candidates` look again, at decoded text.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 import hyperscan
 
@@ -72,10 +73,9 @@ class Scanner:
     def hits(self, data: bytes | bytearray | memoryview, most: int = MOST_HITS) -> list[Hit]:
         """All hits in the bytes, by where they end; cut off at ``most``, which the caller sees by their number."""
         found: list[Hit] = []
-        try:
-            self._compiled.scan(data, match_event_handler=_collector(found, most), scratch=self._scratch)
-        except hyperscan.ScanTerminated:
-            pass
+        # the engine takes any buffer, its stubs say otherwise
+        with contextlib.suppress(hyperscan.ScanTerminated):
+            self._compiled.scan(cast(bytes, data), match_event_handler=_collector(found, most), scratch=self._scratch)
         return found
 
     def candidates(self, text: bytes, hits: list[Hit] | None = None) -> Candidates:
@@ -109,7 +109,8 @@ class Scanner:
                 stop = start + found[-1][1]
             if stop >= len(text):
                 return
-            start = max(stop - OVERLAP_BYTES, start + OVERLAP_BYTES)
+            # hits so dense that they were cut off leave a short piece: half of it is overlap enough, and half is progress
+            start = max(stop - OVERLAP_BYTES, start + (stop - start) // 2)
 
     def _search(self, text: bytes, hits: list[Hit] | None, depth: int) -> Iterator[Candidate]:
         unwrapped: set[tuple[str, int, int]] = set()
@@ -169,9 +170,7 @@ class Scanner:
         for inner in self._search(layer.data, None, depth + 1):
             place = layer.origin(inner.place)
             name = layer.name if inner.encoding is None else f"{layer.name}+{inner.encoding}"
-            yield Candidate(
-                inner.detector, inner.secret, inner.span, place, name, inner.before, inner.after, inner.keyword
-            )
+            yield Candidate(inner.detector, inner.secret, inner.span, place, name, inner.before, inner.after, inner.keyword)
 
 
 def _collector(found: list[Hit], most: int) -> Callable[[int, int, int, int, object], bool | None]:

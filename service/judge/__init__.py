@@ -1,0 +1,1 @@
+"""From candidates to findings with a confidence, or to a typed reason why not."""

@@ -39,9 +39,12 @@ _DIGEST: Final = re.compile(rb"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+
 _UUID: Final = re.compile(rb"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION: Final = re.compile(rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$")
 _STRONG_NAME: Final = re.compile(
-    rb"passw|passwd|pwd|passphrase|secret|private|api[_\-. ]?key|apikey|auth[_\-. ]?token|access[_\-. ]?(?:key|token)", re.I
+    rb"passw|passwd|pwd|passphrase|secret|private|api[_\-. ]?key|apikey|auth[_\-. ]?token|access[_\-. ]?(?:key|token)",
+    re.IGNORECASE,
 )
-_LOCAL_HOST: Final = re.compile(rb"^@(?:localhost|127\.|0\.0\.0\.0|\[::1|(?:[\w-]+\.)?example\.(?:com|org|net)\b|host\b|hostname\b)", re.I)
+_LOCAL_HOST: Final = re.compile(
+    rb"^@(?:localhost|127\.|0\.0\.0\.0|\[::1|(?:[\w-]+\.)?example\.(?:com|org|net)\b|host\b|hostname\b)", re.IGNORECASE
+)
 
 
 def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdict:

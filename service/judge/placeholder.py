@@ -51,7 +51,10 @@ def sequential_share(body: bytes) -> float:
             place = line.find(lower[at : at + 5])
             if place >= 0:
                 length = 5
-                while place + length < len(line) and lower[at + length : at + length + 1] == line[place + length : place + length + 1]:
+                while (
+                    place + length < len(line)
+                    and lower[at + length : at + length + 1] == line[place + length : place + length + 1]
+                ):
                     length += 1
                 longest = max(longest, length)
         walked += longest

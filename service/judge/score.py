@@ -82,10 +82,10 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
         return Dropped(candidate, Reason.placeholder, clause)
     if shannon(body) < detector.least_entropy:
         return Dropped(candidate, Reason.low_entropy, "the characters are not random enough")
-    name = context.name_of(candidate.before)
-    if detector.keywords and name.identifying:
+    assigned = context.name_of(candidate.before)
+    if detector.keywords and assigned.identifying:
         return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
-    confidence = _confidence(detector, checks, name.assigned, reasons)
+    confidence = _confidence(detector, checks, assigned.assigned, reasons)
     if sequential_share(body) > 0.4:
         confidence = Confidence.low
         reasons.append("it walks along the alphabet or a keyboard")

@@ -27,7 +27,9 @@ class Fingerprinter:
 
     def __init__(self, key: bytes) -> None:
         if len(key) < LEAST_KEY_BYTES:
-            raise SettingsError(f"fingerprint.key: at least {LEAST_KEY_BYTES} bytes expected (`openssl rand -hex 32` makes a key)")
+            raise SettingsError(
+                f"fingerprint.key: at least {LEAST_KEY_BYTES} bytes expected (`openssl rand -hex 32` makes a key)"
+            )
         self._state = hmac.new(key, digestmod=hashlib.sha256)
 
     def secret(self, secret: Secret) -> str:

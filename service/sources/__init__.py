@@ -1,0 +1,1 @@
+"""What turns files, streams and generators into bytes to look through."""

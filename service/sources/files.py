@@ -147,7 +147,7 @@ def _rest(handle: int, head: bytes, size: int) -> bytearray:
 
 
 def _is_binary(data: bytearray, start: int, end: int) -> bool:
-    return data.find(0, start, min(end, start + _SNIFFED)) >= 0 and data[start : start + 2] not in _UTF16_MARKS
+    return data.find(0, start, min(end, start + _SNIFFED)) >= 0 and bytes(data[start : start + 2]) not in _UTF16_MARKS
 
 
 def _note(skipped: list[Skipped] | None, path: str, reason: str) -> None:

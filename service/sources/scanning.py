@@ -87,8 +87,5 @@ def _moved(finding: Finding, base: int) -> Finding:
         return finding
     old = finding.candidate
     place = Span(old.place.start + base, old.place.end + base)
-    moved = Candidate(
-        old.detector, old.secret, old.span, place, old.encoding, old.before, old.after, old.keyword
-    )
+    moved = Candidate(old.detector, old.secret, old.span, place, old.encoding, old.before, old.after, old.keyword)
     return Finding(moved, finding.severity, finding.confidence, finding.checks, finding.reasons, finding.facts)
-

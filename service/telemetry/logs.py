@@ -81,8 +81,8 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     )
 
 
-def _plain_traceback(info: Any) -> str:
-    kind, _, trace = info
+def _plain_traceback(exc_info: Any) -> str:
+    kind, _, trace = exc_info
     places = []
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -6,7 +6,7 @@ topics and partitions are the broker's, detectors the catalogue's, reasons and s
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
@@ -28,49 +28,84 @@ DECLARED: Final[dict[str, Declared]] = {
     "sluice_consume_records_total": Declared(Counter, "Records taken from Kafka.", "Nothing: it is the work.", ("topic",)),
     "sluice_consume_bytes_total": Declared(Counter, "Bytes of records, unpacked.", "Nothing: it is the work.", ("topic",)),
     "sluice_consume_lag_records": Declared(
-        Gauge, "Records behind the end of the partition.", "Add workers, up to the number of partitions.", ("topic", "partition")
+        Gauge,
+        "Records behind the end of the partition.",
+        "Add workers, up to the number of partitions.",
+        ("topic", "partition"),
     ),
     "sluice_consume_oldest_record_age_seconds": Declared(
-        Gauge, "Age of the oldest record not yet processed, 0 if none waits.", "As for lag; look at sink failures first."
+        Gauge,
+        "Age of the oldest record not yet processed, 0 if none waits.",
+        "As for lag; look at sink failures first.",
     ),
     "sluice_consume_in_flight_deliveries": Declared(
         Gauge, "Alerts handed to sinks and not yet acknowledged.", "A sink is slow: see its failures."
     ),
     "sluice_consume_paused_seconds_total": Declared(
-        Counter, "Time in which nothing was fetched because sinks were behind.", "Make the sinks faster or raise consume.max_in_flight."
+        Counter,
+        "Time in which nothing was fetched because sinks were behind.",
+        "Make the sinks faster or raise consume.max_in_flight.",
     ),
     "sluice_consume_rebalances_total": Declared(
         Counter, "Assignments given or taken.", "Set kafka.group_instance_id; look for workers that restart."
     ),
-    "sluice_consume_assigned_partitions": Declared(Gauge, "Partitions assigned to this worker.", "0 for long: more workers than partitions."),
+    "sluice_consume_assigned_partitions": Declared(
+        Gauge, "Partitions assigned to this worker.", "0 for long: more workers than partitions."
+    ),
     "sluice_consume_errors_total": Declared(
-        Counter, "Errors of the broker while consuming; each is tried again.", "See the log for the error's name.", ("error",)
+        Counter,
+        "Errors of the broker while consuming; each is tried again.",
+        "See the log for the error's name.",
+        ("error",),
     ),
     "sluice_consume_last_commit_timestamp_seconds": Declared(
         Gauge, "When offsets were last committed.", "If it stands still while records come in, a delivery hangs."
     ),
-    "sluice_decode_events_total": Declared(Counter, "Events decoded from records in which something hit.", "Nothing.", ("envelope",)),
+    "sluice_decode_events_total": Declared(
+        Counter, "Events decoded from records in which something hit.", "Nothing.", ("envelope",)
+    ),
     "sluice_detect_seconds": Declared(
-        Histogram, "Time to scan one fetch, hits and candidates included.", "Fetch less at once, or see hits.", (), SECONDS
+        Histogram,
+        "Time to scan one fetch, hits and candidates included.",
+        "Fetch less at once, or see hits.",
+        (),
+        SECONDS,
     ),
     "sluice_detect_bytes_total": Declared(Counter, "Bytes scanned on the wire.", "Nothing: it is the work."),
     "sluice_detect_hit_records_total": Declared(
-        Counter, "Records decoded because something hit.", "Above 3 % of all: find the noisy detector with `sluice tune`."
+        Counter,
+        "Records decoded because something hit.",
+        "Above 3 % of all: find the noisy detector with `sluice tune`.",
     ),
-    "sluice_detect_candidates_total": Declared(Counter, "Candidates cut out of decoded text.", "See judge.suppressed for what became of them."),
+    "sluice_detect_candidates_total": Declared(
+        Counter, "Candidates cut out of decoded text.", "See judge.suppressed for what became of them."
+    ),
     "sluice_judge_findings_total": Declared(
-        Counter, "Findings by detector and confidence.", "Look at the alerts; a noisy detector can be disabled.", ("detector", "confidence")
+        Counter,
+        "Findings by detector and confidence.",
+        "Look at the alerts; a noisy detector can be disabled.",
+        ("detector", "confidence"),
     ),
     "sluice_judge_dropped_total": Declared(Counter, "Candidates that are not reported, by reason.", "Nothing.", ("reason",)),
     "sluice_publish_alerts_total": Declared(Counter, "Alerts a sink acknowledged.", "Leaks: read them.", ("sink", "severity")),
     "sluice_publish_failures_total": Declared(
-        Counter, "Deliveries that failed and are tried again or dead-lettered.", "Check the sink and its rights.", ("sink", "reason")
+        Counter,
+        "Deliveries that failed and are tried again or dead-lettered.",
+        "Check the sink and its rights.",
+        ("sink", "reason"),
     ),
     "sluice_dead_records_total": Declared(
-        Counter, "Records sent to the dead letters, by reason.", "Read the reason headers; replay when mended.", ("reason",)
+        Counter,
+        "Records sent to the dead letters, by reason.",
+        "Read the reason headers; replay when mended.",
+        ("reason",),
     ),
     "sluice_publish_end_to_end_seconds": Declared(
-        Histogram, "From a record's timestamp to its alert's acknowledgement.", "See lag, then sink failures.", (), SECONDS
+        Histogram,
+        "From a record's timestamp to its alert's acknowledgement.",
+        "See lag, then sink failures.",
+        (),
+        SECONDS,
     ),
     "sluice_build_info": Declared(Info, "Version of the service.", "Nothing."),
     "sluice_catalogue_info": Declared(Info, "Digest of the detectors, their number, the size of the database.", "Nothing."),
@@ -85,10 +120,8 @@ class Metrics:
         self._metrics: dict[str, MetricWrapperBase] = {}
         for name, declared in DECLARED.items():
             bare = name.removesuffix("_total").removesuffix("_info")
-            arguments = {"buckets": declared.buckets} if declared.buckets else {}
-            self._metrics[name] = declared.kind(
-                bare, declared.meaning, declared.labels, registry=self.registry, **arguments
-            )
+            arguments: dict[str, Any] = {"buckets": declared.buckets} if declared.buckets else {}
+            self._metrics[name] = declared.kind(bare, declared.meaning, declared.labels, registry=self.registry, **arguments)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -56,7 +56,7 @@ class Server:
         """Closes the endpoint."""
         await self._runner.cleanup()
 
-    def _health(self, health: Health) -> Callable[[web.Request], object]:
+    def _health(self, health: Health) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
             claims = dict(health())
             good = all(claims.values())

@@ -1,0 +1,1 @@
+"""The offline checks, one algorithm a file; the file's name is the check's."""

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="base58check"
+
+NAME = "base58check"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

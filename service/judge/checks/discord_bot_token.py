@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="discord-bot-token"
+
+NAME = "discord-bot-token"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

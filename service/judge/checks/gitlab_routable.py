@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="gitlab-routable"
+
+NAME = "gitlab-routable"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

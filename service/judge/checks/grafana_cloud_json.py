@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="grafana-cloud-json"
+
+NAME = "grafana-cloud-json"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

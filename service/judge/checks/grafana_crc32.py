@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="grafana-crc32"
+
+NAME = "grafana-crc32"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="mapbox-token"
+
+NAME = "mapbox-token"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="private-key"
+
+NAME = "private-key"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="secp256k1"
+
+NAME = "secp256k1"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="sentry-org-token"
+
+NAME = "sentry-org-token"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -1,4 +1,7 @@
 from service.records import CheckResult
-NAME="telegram-bot-token"
+
+NAME = "telegram-bot-token"
+
+
 def check(secret, before, after):
-    return CheckResult("neutral","x")
+    return CheckResult("neutral", "x")

@@ -27,7 +27,11 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 def render(
-    finding: Finding, location: Location, fingerprinter: Fingerprinter, occurrences: int = 1, playbook_url: str = "",
+    finding: Finding,
+    location: Location,
+    fingerprinter: Fingerprinter,
+    occurrences: int = 1,
+    playbook_url: str = "",
     now: datetime | None = None,
 ) -> Alert:
     """Makes the alert of a finding.
@@ -44,7 +48,13 @@ def render(
     secret = candidate.secret
     fingerprint = fingerprinter.secret(secret)
     alert_id = fingerprinter.alert(
-        location.topic or "", location.partition, location.offset, location.path or "", location.field, detector.id, fingerprint
+        location.topic or "",
+        location.partition,
+        location.offset,
+        location.path or "",
+        location.field,
+        detector.id,
+        fingerprint,
     )
     seen = location.time or (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     prefix = detector.prefix_of(secret.reveal())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -37,9 +36,7 @@ class KafkaSink:
         await send(self._producer, self._topic, alert.fingerprint.encode(), _encode(alert.body), [])
 
 
-async def send(
-    producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
-) -> None:
+async def send(producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
     """One message, acknowledged.
 
     Raises:
@@ -51,5 +48,5 @@ async def send(
         await acknowledged
     except (MessageSizeTooLargeError, RecordTooLargeError) as error:
         raise SinkRejectedError("too_large") from error
-    except (KafkaError, asyncio.TimeoutError, OSError) as error:
+    except (TimeoutError, KafkaError, OSError) as error:
         raise SinkUnavailableError(type(error).__name__) from error

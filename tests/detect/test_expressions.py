@@ -1,0 +1,92 @@
+"""The syntax tree: what it accepts, and the forms that are made of it."""
+
+import random
+import re
+
+import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.detect import expressions
+from service.errors import ExpressionError
+
+_ATOMS = st.sampled_from(["a", "Z", "_", "-", r"\.", r"\/", "[A-Za-z0-9]", "[a-f0-9]", '[^"]', r"\d", "[+/=]", '"', "=", " "])
+_REPEATED = st.tuples(_ATOMS, st.sampled_from(["", "?", "{3}", "{2,5}", "{4,}"])).map("".join)
+_SEQUENCES = st.lists(_REPEATED, min_size=1, max_size=5).map("".join)
+EXPRESSIONS = st.one_of(
+    _SEQUENCES,
+    st.tuples(_SEQUENCES, _SEQUENCES).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
+    st.tuples(_SEQUENCES, _SEQUENCES).map(lambda pair: f"{pair[0]}(?i:{pair[1]})"),
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("^a", "anchor"),
+        ("a$", "anchor"),
+        ("(a)", "group is written"),
+        ("(?=a)b", "look-around"),
+        ("(?P<x>a)", "look-around, names"),
+        ("a*?", "lazy"),
+        ("a++", "possessive"),
+        ("(?:a", "ends too early"),
+        ("a)", "unexpected"),
+        ("[a", "ends too early"),
+        (r"\b", "not part of the syntax"),
+        ("[z-a]", "range"),
+        ("a{3,1}", "wrong way round"),
+        ("*a", "nothing to repeat"),
+        ("a{99999}", "more than"),
+    ],
+)
+def test_what_is_outside_the_subset_is_refused_with_its_place(wrong: str, why: str) -> None:
+    with pytest.raises(ExpressionError, match=re.escape(why)):
+        expressions.parse(wrong)
+
+
+@given(EXPRESSIONS, st.randoms(use_true_random=False))
+def test_a_sample_is_matched_by_the_exact_form_and_by_pythons_own_engine(text: str, rng: random.Random) -> None:
+    node = expressions.parse(text)
+    found = expressions.sample(node, rng)
+
+    assert re.fullmatch(text.encode(), found, re.DOTALL)
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    assert re2.compile(expressions.exact(node).encode("latin-1"), options).fullmatch(found)
+
+
+@given(EXPRESSIONS, st.randoms(use_true_random=False))
+def test_the_wire_form_is_found_in_the_plain_text(text: str, rng: random.Random) -> None:
+    node = expressions.parse(text)
+    found = expressions.sample(node, rng)
+
+    assert re.search(expressions.wire(node).encode("latin-1"), found, re.DOTALL)
+
+
+@given(EXPRESSIONS, st.randoms(use_true_random=False))
+def test_a_sample_has_a_length_within_the_width(text: str, rng: random.Random) -> None:
+    node = expressions.parse(text)
+    least, most = expressions.width(node)
+
+    assert least <= len(expressions.sample(node, rng)) <= most
+
+
+@given(EXPRESSIONS, st.randoms(use_true_random=False))
+def test_a_sample_begins_like_one_of_the_paths(text: str, rng: random.Random) -> None:
+    node = expressions.parse(text)
+    found = expressions.sample(node, rng)
+    ways = expressions.paths(node)
+
+    assert any(all(byte in allowed for byte, allowed in zip(found, way, strict=False)) for way in ways)
+
+
+def test_prefixes_are_the_literals_with_which_matches_begin() -> None:
+    node = expressions.parse(r"sk_(?:live|test)_[A-Za-z0-9]{24}")
+
+    assert expressions.prefixes(node) == [b"sk_live_", b"sk_test_"]
+
+
+def test_trailing_repeats_are_cut_to_their_least_length_on_the_wire() -> None:
+    assert expressions.wire(expressions.parse("key_[a-f0-9]{24,99}={0,2}")) == r"key_[0-9a-f]{24}"

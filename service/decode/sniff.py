@@ -1,5 +1,137 @@
-from service.records import *
+"""From a record to its events: which envelope it is, and every string in it.
+
+Nothing is refused. What has no known shape is JSON of unknown kind, or text. Only what hit is decoded, so this is written to
+be read rather than to be fast, but bounded: a long value costs a few times its size and no recursion.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Final, Protocol, cast
+
+from service.decode import compressed, strings
+from service.decode.envelopes import cloudevents, otlp, text
+from service.records import Event, Origin, Record, Text
+
+MOST_UNPACKED: Final = 2
+"""Values inside values, compressed or carried by CloudEvents, are followed so deep."""
+
+FAMILIES: Final = ("native", "otlp", "pushes", "debezium", "cloudevents", "shippers")
+"""The files of JSON envelopes, the more particular before the more general."""
 
 
-def decode(record, envelope=None):
-    yield Event(Origin(envelope="text"), [Text(record.value or b"", "value")])
+class Family(Protocol):
+    """What a file of ``service/decode/envelopes/`` offers."""
+
+    NAMES: tuple[str, ...]
+
+    def recognise(self, document: dict[str, Any]) -> str | None:
+        """The envelope's name if the document is one of this family."""
+
+    def events(self, document: dict[str, Any], name: str) -> Iterator[Event]:
+        """The events of such a document."""
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """The families in their order."""
+    return tuple(cast(Family, importlib.import_module(f"service.decode.envelopes.{name}")) for name in FAMILIES)
+
+
+@cache
+def envelopes() -> dict[str, Family | None]:
+    """Every envelope by name, as a topic may fix it."""
+    named: dict[str, Family | None] = {name: family for family in families() for name in family.NAMES}
+    return named | dict.fromkeys((*text.NAMES, "json"))
+
+
+def decode(record: Record, envelope: str | None = None) -> Iterator[Event]:
+    """The events of a record: those of its value, and one for its key and headers.
+
+    Args:
+        record: as it came.
+        envelope: its name, where the topic fixes it; None to recognise it.
+
+    Raises:
+        UndecodableError: the value unpacks to more than is held in memory.
+    """
+    if record.value:
+        outer = cloudevents.of_headers(record.headers)
+        for event in _value(record.value, envelope, 0):
+            yield event if outer is None else Event(cloudevents.merged(outer, event.origin), event.texts)
+    beside = [Text(record.key, "key")] if record.key else []
+    for name, content in record.headers:
+        beside.append(Text(content or b"", f"headers.{name}", name=name.encode("utf-8", "surrogatepass")))
+    if beside:
+        yield Event(Origin(envelope="record"), beside)
+
+
+def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:
+    packed = compressed.kind_of(value)
+    if packed and depth < MOST_UNPACKED:
+        unpacked = compressed.unpack(value, packed)
+        if unpacked is not None:
+            yield from _value(unpacked, envelope, depth + 1)
+            return
+    document = None if envelope in text.NAMES else _document(value)
+    if isinstance(document, dict):
+        yield from _object(document, envelope, depth)
+    elif isinstance(document, list):
+        # batches of events come as arrays; each is looked at by itself, what is no object together
+        for item in document:
+            if isinstance(item, dict):
+                yield from _object(item, envelope, depth)
+        rest = [item for item in document if not isinstance(item, dict)]
+        if rest:
+            yield Event(Origin(envelope="json"), list(strings.texts(rest)))
+    else:
+        found = otlp.decode(value) if value[:1] == b"\n" else None
+        yield from found if found is not None else text.events(value)
+
+
+def _object(document: dict[str, Any], envelope: str | None, depth: int) -> Iterator[Event]:
+    fixed = envelopes().get(envelope) if envelope else None
+    for family in (fixed,) if fixed is not None else families():
+        name = family.recognise(document)
+        if name is not None:
+            yield from family.events(document, name)
+            carried = cloudevents.payload(document) if family is cast(Any, cloudevents) else None
+            if carried and depth < MOST_UNPACKED:
+                yield from _value(carried, None, depth + 1)
+            return
+    yield Event(Origin(envelope="json", time=strings.first(document, *_TIMES)), list(strings.texts(document)))
+
+
+_TIMES: Final = ("time", "timestamp", "@timestamp", "ts")
+_OPENINGS: Final = (b"{", b"[", b'"', b"\xef", b"\xff", b"\xfe")
+
+
+def _document(value: bytes) -> Any:
+    """The value as JSON; None if it is none. Tolerant of what writers get wrong: marks, bytes that are no UTF-8, lines."""
+    head = value.lstrip()[:1]
+    if head not in _OPENINGS:
+        return None
+    attempts: tuple[Callable[[], bytes], ...] = (
+        lambda: value,
+        lambda: value.decode("utf-8-sig").encode(),
+        lambda: value.decode("utf-8", "replace").encode(),
+        lambda: value[2:].decode("utf-16-le" if value[:1] == b"\xff" else "utf-16-be").encode(),
+    )
+    for attempt in attempts:
+        try:
+            data = attempt()
+        except UnicodeDecodeError:
+            continue
+        try:
+            return strings.parse(data)
+        except ValueError:
+            pass
+        lines = data.split(b"\n")
+        if 1 < len(lines) <= 100_000 and head == b"{":
+            try:
+                return [strings.parse(line) for line in lines if line.strip()]
+            except ValueError:
+                pass
+    return None

@@ -21,6 +21,9 @@ from service.errors import ExpressionError
 MAX_SECRET_BYTES: Final = 16_384
 """No secret is longer; a repeat without an upper bound ends here."""
 
+MOST_STATES: Final = 20_000
+"""What the repeats of an expression may multiply to: beyond, an engine would compile for minutes to refuse it."""
+
 DIGITS: Final = frozenset(b"0123456789")
 LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 ALNUM: Final = DIGITS | LETTERS
@@ -223,9 +226,24 @@ def parse(expression: str) -> Node:
         ExpressionError: it is outside the subset, or longer than :data:`MAX_SECRET_BYTES` at its least.
     """
     node = _Parser(expression).parse()
+    if _states(node) > MOST_STATES:
+        raise ExpressionError(f"its repeats multiply to more than {MOST_STATES} places: {expression!r}")
     if width(node)[0] > MAX_SECRET_BYTES:
         raise ExpressionError(f"more than {MAX_SECRET_BYTES} bytes at the least: {expression!r}")
     return node
+
+
+def _states(node: Node) -> int:
+    match node:
+        case Chars():
+            return 1
+        case Sequence(parts):
+            return sum(map(_states, parts))
+        case Choice(options):
+            return sum(map(_states, options))
+        case Repeat(inner, least, most):
+            times = max(least, most or 0, 1)
+            return min(times, 1000) if isinstance(inner, Chars) else times * _states(inner)
 
 
 def concatenate(*nodes: Node) -> Node:

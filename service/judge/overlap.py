@@ -8,9 +8,13 @@ from service.records import Candidate, Finding
 
 
 def specificity(candidate: Candidate, proved: bool) -> int:
-    """4 for a format that proved itself by a checksum or its structure, 3 for a prefix, 2 for a keyword, 1 for generic."""
+    """How much a detector says of the candidate.
+
+    4 for a format that proved itself by a checksum or its structure, 3 for a prefix, 2 for a keyword, 1 for a shape of no
+    provider, 0 for a mere assignment.
+    """
     if candidate.detector.is_generic:
-        return 1
+        return 0 if candidate.detector.id.startswith("generic-") else 1
     if proved:
         return 4
     return 2 if candidate.detector.keywords else 3
@@ -19,11 +23,12 @@ def specificity(candidate: Candidate, proved: bool) -> int:
 def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
     """Splits findings of one text into those that stay, in order of place, and those that another one overlaps."""
 
-    def strength(finding: Finding) -> tuple[int, int, int, int]:
+    def strength(finding: Finding) -> tuple[int, ...]:
         candidate = finding.candidate
         proved = "passed" in finding.checks.values()
         span = candidate.place
-        return specificity(candidate, proved), finding.confidence.rank, len(candidate.secret), -span.start
+        frame = len(candidate.detector.before) + len(candidate.detector.after)
+        return specificity(candidate, proved), frame, finding.confidence.rank, len(candidate.secret), -span.start
 
     kept: list[Finding] = []
     lost: list[Finding] = []

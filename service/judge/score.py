@@ -72,7 +72,7 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
         reasons.append(result.reason)
         facts.update(result.facts)
     body = _body(detector, secret)
-    if detector.is_generic or (detector.entropy == 0 and not detector.checks):
+    if detector.entropy == 0 and (detector.before or detector.checks):
         verdict = generic.weigh(candidate, body, checks)
         if isinstance(verdict, str):
             return Dropped(candidate, Reason.not_a_secret, verdict)

@@ -39,6 +39,7 @@ EXPRESSIONS = st.one_of(
         ("a{3,1}", "wrong way round"),
         ("*a", "nothing to repeat"),
         ("a{99999}", "more than"),
+        ("(?:(?:[a-f]{1,50}[b-z]{1,50}){1,50}[c-x]{20,200}){60}", "multiply"),
     ],
 )
 def test_what_is_outside_the_subset_is_refused_with_its_place(wrong: str, why: str) -> None:

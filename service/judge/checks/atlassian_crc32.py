@@ -1,7 +1,27 @@
+"""Atlassian tokens: the last eight characters are the CRC-32 of everything before them, ``=`` included, upper-case hex."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
 from service.records import CheckResult
 
-NAME = "atlassian-crc32"
+NAME: Final = "atlassian-crc32"
 
 
-def check(secret, before, after):
-    return CheckResult("neutral", "x")
+def _checksum(secret: bytes) -> bytes:
+    return b"%08X" % zlib.crc32(secret[:-8])
+
+
+def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
+    """Passed if the last characters are the checksum of those before them."""
+    expected = _checksum(secret)
+    if secret.endswith(expected):
+        return CheckResult("passed", "its checksum is right")
+    return CheckResult("failed", "its checksum is wrong")
+
+
+def complete(secret: bytes) -> bytes:
+    """The same secret with its checksum computed."""
+    return secret[: -len(_checksum(secret))] + _checksum(secret)

@@ -1,7 +1,27 @@
+"""Grafana service account tokens, ``glsa_`` + 32 + ``_`` + 8: CRC-32 of what stands before the last ``_``, little-endian, hex."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
 from service.records import CheckResult
 
-NAME = "grafana-crc32"
+NAME: Final = "grafana-crc32"
 
 
-def check(secret, before, after):
-    return CheckResult("neutral", "x")
+def _checksum(secret: bytes) -> bytes:
+    return zlib.crc32(secret[:-9]).to_bytes(4, "little").hex().encode()
+
+
+def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
+    """Passed if the last characters are the checksum of those before them."""
+    expected = _checksum(secret)
+    if secret.endswith(expected):
+        return CheckResult("passed", "its checksum is right")
+    return CheckResult("failed", "its checksum is wrong")
+
+
+def complete(secret: bytes) -> bytes:
+    """The same secret with its checksum computed."""
+    return secret[: -len(_checksum(secret))] + _checksum(secret)

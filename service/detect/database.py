@@ -1,8 +1,8 @@
 """The one database: all detectors, their encoded forms, and the marks of compressed values.
 
 Compiling takes a second or more, so the compiled database is cached on disk together with the parsed detectors, keyed by
-everything that it depends on: the content of the detector files, the versions of Sluice's format and of the engine, and
-the CPU. A cache file is written aside and renamed, carries a digest, and is rebuilt when anything about it is wrong.
+everything that it depends on: the content of the detector files, the code that turns them into expressions, the version of
+the engine, and the CPU. A cache file is written aside and renamed, carries a digest, and is rebuilt when anything about it is wrong.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from service.detect.expressions import Node
 from service.errors import DatabaseError
 from service.records import Detector
 
-FORMAT: Final = 1
-"""Raised whenever the expressions made from the same detector change."""
-
 GAP_CHARACTERS: Final = 40
 """A keyword stands at most so far before its secret, in decoded text."""
 
@@ -36,6 +33,8 @@ GAP_ESCAPABLE: Final = 12
 
 _WIRE_GAP: Final = GAP_CHARACTERS - GAP_ESCAPABLE + 8 * GAP_ESCAPABLE
 """The same gap on the wire: an escaped character takes up to eight bytes in JSON that stands inside JSON."""
+
+_SEPARATORS: Final = ("_", " ", "-", ".", "")
 
 COMPRESSED: Final = {
     "gzip": r"\x1f\x8b\x08",
@@ -84,9 +83,13 @@ class Database:
 
 
 def keyword_expression(keyword: str) -> str:
-    """A keyword in any case; a blank or ``_`` in it stands for any of blank, ``_``, ``-``, ``.`` or nothing."""
+    """A keyword in any case; a blank or ``_`` in it stands for a blank, ``_``, ``-``, ``.`` or nothing, the same throughout.
+
+    Written out as alternatives: the engine then looks for whole words and not for the short parts between the blanks.
+    """
     parts = keyword.replace("_", " ").split(" ")
-    return "(?i:" + r"[ _.\-]?".join("".join(expressions.char_set(frozenset((b,))) for b in p.encode()) for p in parts) + ")"
+    joined = [separator.join(parts) for separator in _SEPARATORS] if len(parts) > 1 else [keyword]
+    return f"(?i:{'|'.join(''.join(map(expressions.char, word.encode())) for word in joined)})"
 
 
 def tree(detector: Detector) -> Node:
@@ -172,7 +175,12 @@ def _cpu() -> str:
 
 def cache_key(content_digest: str) -> str:
     """The name of the cached database for detector files of this digest, on this machine."""
-    parts = (str(FORMAT), content_digest, metadata.version("hyperscan"), str(hyperscan.HS_MODE_BLOCK), _cpu())
+    # what is made of the same detectors follows from the code of this folder and of the shared words
+    here = Path(__file__).parent
+    code = hashlib.sha256()
+    for path in (*sorted(here.glob("*.py")), here.parent / "records.py"):
+        code.update(path.read_bytes())
+    parts = (code.hexdigest(), content_digest, metadata.version("hyperscan"), str(hyperscan.HS_MODE_BLOCK), _cpu())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

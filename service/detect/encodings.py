@@ -53,7 +53,7 @@ def images(path: Path) -> Iterator[Image]:
         yield _base64(path, alignment)
     yield Image("hex", _joined(_hex_pair(allowed) for allowed in path), 2 * len(path), 0)
     yield Image("utf-16", "\\x00".join(char_set(allowed) for allowed in path), 2 * len(path) - 1, 0)
-    yield Image("unicode-escape", "\\x5c+".join(f"u00{_hex_pair(allowed)}" for allowed in path[:12]), 0, 0)
+    yield Image("unicode-escape", "\\x5c+".join(f"u00{_hex_pair(allowed)}" for allowed in path[:8]), 0, 0)
 
 
 def _joined(parts: Iterator[str]) -> str:

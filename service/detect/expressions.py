@@ -300,15 +300,15 @@ def _edge(node: Node, step: int) -> tuple[frozenset[int], bool]:
 # -- rendering ---------------------------------------------------------------------------------------------------------
 
 
-def _byte(byte: int) -> str:
-    char = chr(byte)
-    return char if byte in WORD else f"\\x{byte:02x}"
+def char(byte: int) -> str:
+    """A byte in the syntax that both engines read."""
+    return chr(byte) if byte in WORD else f"\\x{byte:02x}"
 
 
 def char_set(allowed: frozenset[int]) -> str:
     """A set of bytes in the syntax that both engines read."""
     if len(allowed) == 1:
-        return _byte(min(allowed))
+        return char(min(allowed))
     negated = len(allowed) > 128
     members = sorted(ANY - allowed if negated else allowed)
     if not members:
@@ -319,7 +319,7 @@ def char_set(allowed: frozenset[int]) -> str:
             runs[-1][1] = byte
         else:
             runs.append([byte, byte])
-    body = "".join(_byte(a) if a == b else f"{_byte(a)}-{_byte(b)}" for a, b in runs)
+    body = "".join(char(a) if a == b else f"{char(a)}-{char(b)}" for a, b in runs)
     return f"[{'^' if negated else ''}{body}]"
 
 
@@ -366,7 +366,7 @@ def _wire_byte(byte: int) -> str:
     """A byte that may be escaped: plainly, behind backslashes, as ``\\u00XX`` or percent-encoded, at any depth."""
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{byte:02x}")
     short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
-    plain = _byte(byte) if short is None else f"{_byte(byte)}|{short}"
+    plain = char(byte) if short is None else f"{char(byte)}|{short}"
     return f"(?:\\x5c*(?:{plain}|u00{digits})|%(?:25)*{digits})"
 
 
@@ -380,7 +380,7 @@ def wire(node: Node, trailing: bool = True) -> str:
         case Chars(allowed):
             if len(allowed) == 1:
                 byte = min(allowed)
-                return _wire_byte(byte) if byte in ESCAPABLE else _byte(byte)
+                return _wire_byte(byte) if byte in ESCAPABLE else char(byte)
             if not allowed & ESCAPABLE:
                 return char_set(allowed)
             return f"(?:{char_set(allowed)}|\\x5c+(?:u{_HEX_PAIR}{_HEX_PAIR}|[!-~])|%(?:25)*{_HEX_PAIR})"

@@ -43,11 +43,17 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
 
 
 def complete(secret: bytes) -> bytes:
-    """A token with a real header and payload; the signature is the given one's."""
+    """A token of the same lengths whose header and payload are JSON, as far as they have room for it."""
+    parts = secret.split(b".")
+    if len(parts) != 3:
+        return secret
+    header = _fitted({"alg": "HS256", "kid": ""}, "kid", parts[0])
+    return b".".join((header, _fitted({"iat": 1700000000, "sub": ""}, "sub", parts[1]), parts[2]))
 
-    def encode(document: dict[str, Any]) -> bytes:
-        return base64.urlsafe_b64encode(msgspec.json.encode(document)).rstrip(b"=")
 
-    signature = secret.rpartition(b".")[2]
-    subject = secret[-12:].hex()
-    return b".".join((encode({"alg": "HS256", "typ": "JWT"}), encode({"sub": subject, "iat": 1700000000}), signature))
+def _fitted(document: dict[str, Any], padded: str, part: bytes) -> bytes:
+    """The document in base64url, its padded member grown to the length of the part."""
+    room = len(part) * 3 // 4 - len(msgspec.json.encode(document))
+    noise = (part.translate(None, b"-_=") * 2).decode("ascii", "replace")
+    document[padded] = noise[: max(0, room)]
+    return base64.urlsafe_b64encode(msgspec.json.encode(document)).rstrip(b"=")

@@ -97,6 +97,7 @@ class Service:
         self._fingerprinter = Fingerprinter(key.encode())
         self._folders = [Path(folder) for folder in settings.detect.folders]
         loaded, digest = load_database(self._folders, settings.detect.disable)
+        self.detectors = loaded.detectors
         self._inspector = self._inspector_of(loaded)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
@@ -104,7 +105,7 @@ class Service:
         self.server = Server(
             self.metrics,
             self._live,
-            self._ready,
+            self.ready,
             {"version": __version__, "catalogue": digest, "detectors": str(len(loaded.detectors))},
         )
 
@@ -133,7 +134,8 @@ class Service:
         # a pause for slow sinks polls on; only a loop that hangs does not
         return {"polled": time.monotonic() - self._pipeline.source.last_poll < late + 20.0}
 
-    def _ready(self) -> dict[str, bool]:
+    def ready(self) -> dict[str, bool]:
+        """The claims of ``/readyz``."""
         pipeline = self._pipeline
         return {
             "joined": pipeline is not None and pipeline.source.joined,

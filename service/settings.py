@@ -159,8 +159,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     for section, key in SECRET_KEYS:
         if key in document.get(section, {}):
             raise SettingsError(
-                f"{path}: {section}.{key}: a secret does not belong into the file; set {_PREFIX}{section.upper()}__{key.upper()}"
-                f" or {section}.{key}_file"
+                f"{path}: {section}.{key}: a secret does not belong into the file;"
+                f" set {_PREFIX}{section.upper()}__{key.upper()} or {section}.{key}_file"
             )
     places = {(section, key): str(path) for section, table in document.items() for key in table}
     for section, key, value, name in _environment(environment):
@@ -207,12 +207,12 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
     for (section, key), (text, name) in found.items():
         kind = type(getattr(getattr(Settings(), section), key, None))
         parts = [part.strip() for part in text.split(",") if part.strip()]
-        value: Any = text
+        shaped: Any = text
         if kind is tuple:
-            value = parts
+            shaped = parts
         elif kind is dict:
-            value = dict(part.split("=", 1) for part in parts if "=" in part)
-        parsed.append((section, key, value, name))
+            shaped = dict(part.split("=", 1) for part in parts if "=" in part)
+        parsed.append((section, key, shaped, name))
     return parsed
 
 
@@ -259,14 +259,16 @@ def _relations(settings: Settings) -> None:
         raise SettingsError("kafka.heartbeat_interval_ms: at most a third of kafka.session_timeout_ms expected")
     if consume.drain_timeout_ms >= kafka.session_timeout_ms:
         raise SettingsError(
-            "consume.drain_timeout_ms: less than kafka.session_timeout_ms expected, or the group gives the partitions away while they drain"
+            "consume.drain_timeout_ms: less than kafka.session_timeout_ms expected,"
+            " or the group gives the partitions away while they drain"
         )
     if not consume.topics and not consume.topic_pattern:
         raise SettingsError("consume.topics: at least one topic expected, or consume.topic_pattern")
     own = {settings.publish.topic, settings.dead_letters.topic}
     if own & set(consume.topics):
         raise SettingsError(
-            f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes; reading it would go round for ever"
+            f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes;"
+            " reading it would go round for ever"
         )
     if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
         raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")

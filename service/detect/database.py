@@ -1,8 +1,9 @@
 """The one database: all detectors, their encoded forms, and the marks of compressed values.
 
 Compiling takes a second or more, so the compiled database is cached on disk together with the parsed detectors, keyed by
-everything that it depends on: the content of the detector files, the code that turns them into expressions, the version of
-the engine, and the CPU. A cache file is written aside and renamed, carries a digest, and is rebuilt when anything about it is wrong.
+everything that it depends on: the content of the detector files, the code that turns them into expressions, the version
+of the engine, and the CPU. A cache file is written aside and renamed, carries a digest, and is rebuilt when anything about
+it is wrong.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Reason(enum.StrEnum):
     placeholder = "placeholder"
     low_entropy = "low_entropy"
     other_name = "other_name"
-    not_a_secret = "not_a_secret"
+    not_a_secret = "not_a_secret"  # noqa: S105 - a reason, not a password
     overlapped = "overlapped"
 
 

@@ -39,8 +39,8 @@ def test_a_good_file_gives_its_detectors() -> None:
     ("old", "new", "told"),
     [
         ('provider = "Acme"', "", "provider"),
-        ("severity = \"high\"", 'severity = "awful"', "severity"),
-        ("severity = \"high\"", "", "severity"),
+        ('severity = "high"', 'severity = "awful"', "severity"),
+        ('severity = "high"', "", "severity"),
         ('name = "Acme token"', "name = 5", "acme-token: Expected `str`"),
         ("acme_[a-z0-9]{32}", "acme_(", "acme-token: expression"),
         ("acme_[a-z0-9]{32}", "a", "acme-token: expression"),

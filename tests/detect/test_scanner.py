@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.detect import expressions, scanner as module
+from service.detect import expressions
+from service.detect import scanner as module
 from service.detect.database import Database
 from service.detect.scanner import Scanner
 
-NOISE = st.text(alphabet=st.sampled_from('abcXYZ019 _-./=:"\'\\\n\té漢{}[]<>&+%,;'), max_size=60)
+NOISE = st.text(alphabet=st.sampled_from("abcXYZ019 _-./=:\"'\\\n\té漢{}[]<>&+%,;"), max_size=60)
 
 
 def token(rng: random.Random) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
@@ -32,10 +33,8 @@ def events(document: dict[str, Any], name: str) -> Iterator[Event]:
         for text in texts(resource, f"resourceLogs[{index}]"):
             found.append(text)
             if text.field.endswith(".bytesValue"):
-                try:
+                with contextlib.suppress(binascii.Error):
                     found.append(Text(base64.b64decode(text.data), text.field))
-                except binascii.Error:
-                    pass
         time = at(resource, "scopeLogs", 0, "logRecords", 0, "timeUnixNano")
         yield Event(_origin(attributes, time), _named(found))
 

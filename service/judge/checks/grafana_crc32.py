@@ -1,4 +1,7 @@
-"""Grafana service account tokens, ``glsa_`` + 32 + ``_`` + 8: CRC-32 of what stands before the last ``_``, little-endian, hex."""
+"""Grafana service account tokens, ``glsa_`` + 32 + ``_`` + 8: CRC-32 of what stands before the last ``_``, in hex.
+
+The four bytes stand in little-endian order.
+"""
 
 from __future__ import annotations
 

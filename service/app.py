@@ -26,7 +26,7 @@ from service.judge import evidence
 from service.judge.score import Dropped
 from service.pipeline import Pipeline
 from service.publish.fingerprint import Fingerprinter
-from service.records import Confidence, Detector
+from service.records import Confidence, Detector, Secret
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -143,6 +143,10 @@ class Service:
             "sinks": pipeline is not None and pipeline.sink_reachable,
             "not_draining": pipeline is None or not pipeline.is_stopping,
         }
+
+    def fingerprint(self, secret: bytes) -> str:
+        """The fingerprint of a secret under the organisation's key."""
+        return self._fingerprinter.secret(Secret(secret))
 
     def stop(self) -> None:
         """Asks the worker to drain and end."""

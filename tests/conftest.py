@@ -1,0 +1,46 @@
+"""Brokers for the tests: the embedded one, and Apache Kafka where Java and Maven are at hand."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import ApacheKafka, Broker, EmbeddedBroker, MissingError
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests' databases are cached apart from the user's, and shared between them."""
+    os.environ.setdefault("SLUICE_CACHE", str(Path(__file__).parent.parent / ".cache" / "databases"))
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    try:
+        broker = ApacheKafka(tmp_path_factory.mktemp("kafka"))
+    except MissingError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[Broker]:
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    found: Broker = request.getfixturevalue("embedded_broker" if request.param == "embedded" else "apache_kafka")
+    return found
+
+
+@pytest.fixture
+def unique() -> str:
+    """A word that no other test uses, for topics and groups."""
+    return uuid.uuid4().hex[:12]

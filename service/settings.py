@@ -64,6 +64,8 @@ class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How long a shutdown or a revocation waits for deliveries."""
     create_topics: bool = True
     """Create missing topics, the alerts' and dead letters' too, where the broker allows it."""
+    new_topic_partitions: int = 4
+    """Partitions of a topic that is created: as many workers as there are partitions can share its work."""
 
 
 class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

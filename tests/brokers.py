@@ -86,11 +86,13 @@ class ApacheKafka:
             "group.initial.rebalance.delay.ms": "0",
             "log.cleaner.dedupe.buffer.size": "4194304",
             "message.max.bytes": "120000000",
+            "socket.request.max.bytes": "200000000",
             **(settings or {}),
         }
         self._properties = folder / "server.properties"
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # the first bit of a made-up id cleared: an id that begins with - would be taken for an option
+        cluster = base64.urlsafe_b64encode(bytes((uuid.uuid4().bytes[0] & 0x7F, *uuid.uuid4().bytes[1:]))).rstrip(b"=").decode()
         subprocess.run(
             self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)),
             check=True,

@@ -67,7 +67,7 @@ def unreachable(settings: Settings, error: Exception) -> SourceError:
 
 
 async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Creates what is missing of the topics, with the broker's defaults, where it allows it.
+    """Creates what is missing of the topics, where the broker allows it; on three brokers or more with three replicas.
 
     Raises:
         SourceError: the broker cannot be reached.
@@ -76,11 +76,13 @@ async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
     try:
         await admin.start()
         existing = set(await admin.list_topics())
+        replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+        partitions = settings.consume.new_topic_partitions
         for name in topics:
             if name in existing:
                 continue
             try:
-                await admin.create_topics([NewTopic(name, -1, -1)])
+                await admin.create_topics([NewTopic(name, partitions, replicas)])
                 _log.info("topic created", topic=name)
             except TopicAlreadyExistsError:
                 pass

@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 
 from service.detect.expressions import ALNUM, Path, char_set
 
-LEAST_FIXED: Final = 4
+LEAST_FIXED: Final = 3
 """An image is made of a path with at least so many fixed bytes among its first six, ..."""
 
 LEAST_BYTES: Final = 12
 """... at least so many bytes in all, ..."""
 
-LEAST_BITS: Final = 40.0
+LEAST_BITS: Final = 56.0
 """... and so much said by them: random base64 then holds one in a terabyte."""
 
 LONGEST_IMAGE_BYTES: Final = 28

@@ -134,7 +134,7 @@ class Generator:
         request = uuid.UUID(int=rng.getrandbits(128), version=4)
         return rng.choice(
             (
-                f'{address} - - "GET {path} HTTP/1.1" 200 {rng.randrange(90000)} "-" "{rng.choice(_AGENTS)}" rt={rng.random():.3f}',
+                f'{address} - - "GET {path} HTTP/1.1" 200 {rng.randrange(90000)} "-" "{rng.choice(_AGENTS)}"',
                 f"level=info msg=handled path={path} trace_id={trace} span_id={span} duration={rng.random() * 90:.1f}ms",
                 f"request {request} user={rng.randrange(99999)} finished in {rng.randrange(900)} ms sha256={self._hex(64)}",
                 f"query took {rng.randrange(900)} ms rows={rng.randrange(500)} plan={self._hex(12)}",

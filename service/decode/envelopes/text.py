@@ -32,11 +32,8 @@ _SHAPES: Final = (
 
 def events(value: bytes) -> Iterator[Event]:
     """One event: the text as it is, with what its beginning says of where it comes from."""
-    data = value
-    for mark, codec in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if value.startswith(mark):
-            data = value[2:].decode(codec, "replace").encode("utf-8", "replace")
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    # UTF-16 is left to the layers: a mark alone does not say that what follows is so written
+    data = value.removeprefix(b"\xef\xbb\xbf")
     for name, shape in _SHAPES:
         found = shape.match(data)
         if found:

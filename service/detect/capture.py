@@ -23,11 +23,11 @@ _ESCAPE_TAIL: Final = r"\\[nrtbfv]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9A-Fa
 _RUN: Final = frozenset(b"+/-_")
 _ESCAPABLE_BYTES: Final = bytes(sorted(ESCAPABLE))
 
-_OPTIONS: Final = re2.Options()
-_OPTIONS.encoding = re2.Options.Encoding.LATIN1
-_OPTIONS.never_nl = False
-_OPTIONS.dot_nl = True
-_OPTIONS.log_errors = False
+OPTIONS: Final = re2.Options()
+OPTIONS.encoding = re2.Options.Encoding.LATIN1
+OPTIONS.never_nl = False
+OPTIONS.dot_nl = True
+OPTIONS.log_errors = False
 
 
 class Match(NamedTuple):
@@ -61,7 +61,7 @@ class Capture:
         if detector.keywords:
             self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
         try:
-            self._pattern = re2.compile(body.encode("latin-1"), _OPTIONS)
+            self._pattern = re2.compile(body.encode("latin-1"), OPTIONS)
         except re2.error as error:
             raise ExpressionError(f"{detector.id}: {error}") from error
 

@@ -43,17 +43,27 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
 
 
 def complete(secret: bytes) -> bytes:
-    """A token of the same lengths whose header and payload are JSON, as far as they have room for it."""
+    """A token of the same lengths whose header and payload are JSON, and begin as they did where that was JSON."""
     parts = secret.split(b".")
     if len(parts) != 3:
         return secret
-    header = _fitted({"alg": "HS256", "kid": ""}, "kid", parts[0])
-    return b".".join((header, _fitted({"iat": 1700000000, "sub": ""}, "sub", parts[1]), parts[2]))
+    return b".".join((_grown(parts[0], '"alg":"HS256","kid":"'), _grown(parts[1], '"iat":1700000000,"sub":"'), parts[2]))
 
 
-def _fitted(document: dict[str, Any], padded: str, part: bytes) -> bytes:
-    """The document in base64url, its padded member grown to the length of the part."""
-    room = len(part) * 3 // 4 - len(msgspec.json.encode(document))
-    noise = (part.translate(None, b"-_=") * 2).decode("ascii", "replace")
-    document[padded] = noise[: max(0, room)]
-    return base64.urlsafe_b64encode(msgspec.json.encode(document)).rstrip(b"=")
+def _grown(part: bytes, members: str) -> bytes:
+    """As much of the part as can begin a JSON object, and these members after it, in base64url of the same length."""
+    begun = base64.urlsafe_b64decode(part + b"A" * (-len(part) % 4))
+    size = len(part) * 3 // 4
+    noise = part.translate(None, b"-_=") * 2
+    for kept in range(size, 0, -1):
+        for join in (b",", b"", b'":"",'):
+            start = begun[:kept] + join + members.encode()
+            room = size - len(start) - 2
+            document = start + noise[: max(0, room)] + b'"}'
+            try:
+                msgspec.json.decode(document)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if room >= 0 or kept == 1:
+                return base64.urlsafe_b64encode(document).rstrip(b"=")
+    return part

@@ -99,8 +99,8 @@ def _check(detector: Detector, inspector: Inspector, rng: random.Random) -> Iter
 
 
 def _finds(findings: Iterable[Finding], detector: Detector, secret: bytes) -> bool:
-    written_out = secret.replace(b"\n", b"\\n")  # where JSON is looked at as the text it is
-    return any(f.candidate.detector.id == detector.id and f.candidate.secret.reveal() in (secret, written_out) for f in findings)
+    forms = (secret, secret.replace(b"\n", b"\\n"))  # written out where JSON is looked at as the text it is
+    return any(f.candidate.detector.id == detector.id and f.candidate.secret.reveal() in forms for f in findings)
 
 
 _DRESSES: Final[dict[str, Callable[[bytes], bytes]]] = {

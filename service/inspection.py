@@ -165,13 +165,13 @@ class Inspector:
             if finding.confidence.rank < self._least:
                 tally.dropped["below_min_confidence"] += 1
                 continue
+            place = flat.place(finding.candidate.place)
+            if place is None:  # in a member's name, which is a text of its own
+                continue
             key = (finding.candidate.detector.id, finding.candidate.secret.reveal())
             earlier = grouped.get(key)
             if earlier is not None:
                 grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
-                continue
-            place = flat.place(finding.candidate.place)
-            if place is None:
                 continue
             origin = event.origin
             location = Location(

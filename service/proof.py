@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import re2
 
-from service.detect import capture, expressions
+from service.detect import assignment, capture, expressions
 from service.detect.database import Database
 from service.detect.expressions import ALNUM
 from service.inspection import Inspector
@@ -45,6 +45,8 @@ def secret_of(detector: Detector, rng: random.Random) -> bytes:
             secret = drawn
             continue
         body = secret[len(detector.prefix_of(secret)) :]
+        if detector.assigned and next(assignment.values(b"api_key=" + secret), None) is None:
+            continue
         if placeholder(body) is None and shannon(body) >= detector.least_entropy and sequential_share(body) < 0.2:
             break
     return secret

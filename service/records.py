@@ -133,6 +133,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: str = ""
     boundary: str = "token"
     entropy: float | None = None
+    assigned: bool = False
+    """True if it is looked for only where a value is assigned to a name that says secret."""
     checks: Sequence[str] = ()
     companions: Sequence[str] = ()
     risk: str = ""
@@ -262,8 +264,6 @@ class Candidate(msgspec.Struct, frozen=True):
     """Up to 64 bytes that stand behind it."""
     keyword: str | None = None
     """The keyword that stands near it, where the detector asks for one."""
-    assigned: bool = False
-    """True if nothing but an operator, quotes and blanks lie between a name and the secret."""
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):

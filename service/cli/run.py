@@ -23,10 +23,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs until it is signalled."""
     import asyncio
+    import signal
+    import sys
 
     from service import app, settings, supervisor
     from service.telemetry import logs
 
+    # until the loop takes signals itself there is nothing to drain: leaving at once is leaving cleanly
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.ok))
     loaded = settings.load(arguments.config)
     logs.configure(loaded.telemetry.log_level, loaded.telemetry.log_style)
     if arguments.workers > 1:

@@ -358,20 +358,34 @@ def _decompress(packed: bytes, kind: int) -> bytes | None:
         data = inflater.decompress(packed, MOST_BATCH_BYTES)
         return None if inflater.unconsumed_tail else data
     if kind == 2:
-        return bytes(codec.snappy_decode(packed)) if len(packed) * 24 <= MOST_BATCH_BYTES else None
-    if kind == 3:
-        return bytes(codec.lz4_decode(packed)) if len(packed) <= MOST_BATCH_BYTES // 255 else None
-    if kind == 4:
-        # zstd packs without bound; the room grows in steps, so that an honest batch pays for what it holds
-        room = max(16 * len(packed), 1 << 16)
-        while room <= MOST_BATCH_BYTES:
+        return bytes(codec.snappy_decode(packed)) if _snappy_size(packed) <= MOST_BATCH_BYTES else None
+    if kind in (3, 4):
+        # these pack without bound; the room grows in steps, so that an honest batch pays for what it holds
+        decoder = cramjam.lz4 if kind == 3 else cramjam.zstd
+        room = min(max(16 * len(packed), 1 << 16), MOST_BATCH_BYTES)
+        while True:
             target = bytearray(room)
             try:
-                return bytes(target[: cramjam.zstd.decompress_into(packed, target)])
-            except cramjam.DecompressionError:
-                room *= 8
-        return None
+                return bytes(memoryview(target)[: decoder.decompress_into(packed, target)])
+            except cramjam.DecompressionError as error:
+                if "write whole buffer" not in str(error):
+                    raise
+                if room >= MOST_BATCH_BYTES:
+                    return None
+                room = min(8 * room, MOST_BATCH_BYTES)
     raise CorruptRecordException(f"compression {kind} is unknown")
+
+
+def _snappy_size(packed: bytes) -> int:
+    """What Snappy's own heads say, of one block or of the blocks of the framing that Java producers write."""
+    if not packed.startswith(b"\x82SNAPPY\0"):
+        return int(cramjam.snappy.decompress_raw_len(packed))
+    size, at = 0, 16
+    while at + 4 <= len(packed):
+        length = int.from_bytes(packed[at : at + 4])
+        size += int(cramjam.snappy.decompress_raw_len(packed[at + 4 : at + 4 + length]))
+        at += 4 + length
+    return size
 
 
 _ORIGINAL: Final = fetcher.PartitionRecords

@@ -63,6 +63,8 @@ def decode(record: Record, envelope: str | None = None) -> Iterator[Event]:
             yield event if outer is None else Event(cloudevents.merged(outer, event.origin), event.texts)
     beside = [Text(record.key, "key")] if record.key else []
     for name, content in record.headers:
+        if len(name) >= strings.LONG_NAME:
+            beside.append(Text(name.encode("utf-8", "surrogatepass"), f"headers.{name}", kind="key"))
         beside.append(Text(content or b"", f"headers.{name}", name=name.encode("utf-8", "surrogatepass")))
     if beside:
         yield Event(Origin(envelope="record"), beside)
@@ -76,6 +78,9 @@ def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:
             yield from _value(unpacked, envelope, depth + 1)
             return
     document = None if envelope in text.NAMES else _document(value)
+    if isinstance(document, str) and depth < MOST_UNPACKED:
+        yield from _value(document.encode("utf-8", "surrogatepass"), envelope, depth + 1)
+        return
     if isinstance(document, dict):
         yield from _object(document, envelope, depth)
     elif isinstance(document, list):

@@ -43,6 +43,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: str = ""
     boundary: str = "token"
     entropy: float | None = None
+    assigned: bool | None = None
     checks: list[str] = []
     companions: list[str] = []
     risk: str = ""
@@ -178,6 +179,7 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
     if entry.entropy is not None and not 0 <= entry.entropy <= 8:
         raise wrong("entropy", "bits a character, 0 to 8, expected")
     fields = {name: getattr(entry, name) for name in _Entry.__struct_fields__}
+    fields["assigned"] = bool(entry.keywords) if entry.assigned is None else entry.assigned
     fields["documentation"] = entry.documentation or file.documentation
     node = expressions.parse(entry.expression)
     detector = Detector(provider=file.provider, category=source.category, prefixes=expressions.prefixes(node), **fields)

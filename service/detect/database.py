@@ -21,7 +21,7 @@ from typing import Final
 import hyperscan
 import msgspec
 
-from service.detect import encodings, expressions
+from service.detect import assignment, encodings, expressions
 from service.detect.expressions import Node
 from service.errors import DatabaseError
 from service.records import Detector
@@ -34,6 +34,9 @@ GAP_ESCAPABLE: Final = 12
 
 _WIRE_GAP: Final = GAP_CHARACTERS - GAP_ESCAPABLE + 8 * GAP_ESCAPABLE
 """The same gap on the wire: an escaped character takes up to eight bytes in JSON that stands inside JSON."""
+
+NO_WORD: Final = "no detector has a keyword"
+"""What stands in the table of words where it would be empty: the engine refuses a database of nothing."""
 
 _SEPARATORS: Final = ("_", " ", "-", ".", "")
 
@@ -52,8 +55,8 @@ OPAQUE: Final = r'(?:data_base64|bytesValue)\x5c*"'
 class Pattern(msgspec.Struct, frozen=True, array_like=True):
     """One expression of the database.
 
-    ``detector`` is an index, -1 for the marks of compressed values; ``kind`` is ``plain``, ``mark`` or the name of an
-    encoding; ``length`` and ``phase`` are those of :class:`service.detect.encodings.Image`.
+    ``detector`` is an index, -1 where it stands for no single one; ``kind`` is ``plain``, ``mark``, ``assignment`` or the
+    name of an encoding; ``length`` and ``phase`` are those of :class:`service.detect.encodings.Image`.
     """
 
     detector: int
@@ -67,15 +70,30 @@ class _Stored(msgspec.Struct, array_like=True):
     detectors: list[Detector]
     patterns: list[Pattern]
     compiled: bytes
+    words: bytes
 
 
 class Database:
-    """Detectors and their patterns, compiled. A pattern's index is the engine's id of it."""
+    """Detectors and their patterns, compiled. A pattern's index is the engine's id of it.
 
-    def __init__(self, detectors: Sequence[Detector], patterns: Sequence[Pattern], compiled: hyperscan.Database) -> None:
+    ``words`` is a small table beside it: the keywords of detectors whose secrets are assigned, looked for only around an
+    assignment. ``owners`` has, for each of its ids, the indices of the detectors whose keyword it is.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        patterns: Sequence[Pattern],
+        compiled: hyperscan.Database,
+        words: hyperscan.Database,
+    ) -> None:
         self.detectors = detectors
         self.patterns = patterns
         self.compiled = compiled
+        self.words = words
+        self.owners = list(_keywords(detectors).values())
+        self.always = [index for index, detector in enumerate(detectors) if detector.assigned and not detector.keywords]
+        """The detectors that every assignment concerns."""
 
     @property
     def size(self) -> int:
@@ -93,6 +111,16 @@ def keyword_expression(keyword: str) -> str:
     return f"(?i:{'|'.join(''.join(map(expressions.char, word.encode())) for word in joined)})"
 
 
+def _keywords(detectors: Sequence[Detector]) -> dict[str, list[int]]:
+    """Each keyword that is looked for around assignments, with the detectors whose it is."""
+    found: dict[str, list[int]] = {}
+    for index, detector in enumerate(detectors):
+        if detector.assigned:
+            for keyword in detector.keywords:
+                found.setdefault(keyword, []).append(index)
+    return found or {NO_WORD: []}
+
+
 def tree(detector: Detector) -> Node:
     """What stands at the secret's place: ``before``, the secret, ``after``."""
     return expressions.concatenate(*map(expressions.parse, (detector.before, detector.expression, detector.after)))
@@ -101,6 +129,8 @@ def tree(detector: Detector) -> Node:
 def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
     """All expressions that stand for the detectors."""
     for index, detector in enumerate(detectors):
+        if detector.assigned:
+            continue
         node = tree(detector)
         plain = expressions.wire(node)
         if detector.keywords:
@@ -119,14 +149,15 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
                 if image not in seen:
                     seen.add(image)
                     yield Pattern(index, image.kind, image.expression, image.length, image.phase)
+    yield Pattern(-1, "assignment", assignment.WIRE)
     for expression in COMPRESSED.values():
         yield Pattern(-1, "mark", expression)
     yield Pattern(-1, "mark", OPAQUE)
     yield Pattern(-1, "base64", "H4sI[A-P][A-Za-z0-9+/_-]{30}", 35, 0)
 
 
-def compile_patterns(found: Sequence[Pattern]) -> hyperscan.Database:
-    """Compiles the expressions into one database in block mode.
+def compile_patterns(found: Sequence[str]) -> hyperscan.Database:
+    """Compiles expressions into one database in block mode.
 
     Raises:
         DatabaseError: naming the expression that the engine refuses, where it says which.
@@ -134,7 +165,7 @@ def compile_patterns(found: Sequence[Pattern]) -> hyperscan.Database:
     compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     try:
         compiled.compile(
-            expressions=[pattern.expression.encode("latin-1") for pattern in found],
+            expressions=[expression.encode("latin-1") for expression in found],
             ids=list(range(len(found))),
             elements=len(found),
             flags=[hyperscan.HS_FLAG_DOTALL] * len(found),
@@ -152,13 +183,16 @@ def build(detectors: Sequence[Detector]) -> Database:
     """
     found = list(patterns(detectors))
     try:
-        return Database(detectors, found, compile_patterns(found))
+        compiled = compile_patterns([pattern.expression for pattern in found])
+        words = compile_patterns([keyword_expression(keyword) for keyword in _keywords(detectors)])
+        return Database(detectors, found, compiled, words)
     except DatabaseError:
         for pattern in found:
             try:
-                compile_patterns([pattern])
+                compile_patterns([pattern.expression])
             except DatabaseError as error:
-                raise DatabaseError(f"{detectors[pattern.detector].id}: {pattern.kind}: {error}") from error
+                name = detectors[pattern.detector].id if pattern.detector >= 0 else "of no detector"
+                raise DatabaseError(f"{name}: {pattern.kind}: {error}") from error
         raise
 
 
@@ -211,7 +245,8 @@ def load(content_digest: str, detectors: Callable[[], Sequence[Detector]], folde
     if cached is not None:
         return cached
     database = build(detectors())
-    stored = _Stored(list(database.detectors), list(database.patterns), hyperscan.dumpb(database.compiled))
+    compiled, words = hyperscan.dumpb(database.compiled), hyperscan.dumpb(database.words)
+    stored = _Stored(list(database.detectors), list(database.patterns), compiled, words)
     with contextlib.suppress(OSError):
         _write(path, msgspec.msgpack.encode(stored))
     return database
@@ -225,9 +260,10 @@ def _read(path: Path) -> Database | None:
             return None
         stored = msgspec.msgpack.decode(body, type=_Stored)
         compiled = hyperscan.loadb(stored.compiled, hyperscan.HS_MODE_BLOCK)
+        words = hyperscan.loadb(stored.words, hyperscan.HS_MODE_BLOCK)
     except (OSError, msgspec.MsgspecError, hyperscan.error):
         return None
-    return Database(stored.detectors, stored.patterns, compiled)
+    return Database(stored.detectors, stored.patterns, compiled, words)
 
 
 def _write(path: Path, body: bytes) -> None:

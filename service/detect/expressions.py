@@ -397,7 +397,8 @@ def wire(node: Node, trailing: bool = True) -> str:
                 if inner.allowed & ESCAPABLE:
                     # room for 24 characters of eight bytes, or 168 of two, however deeply they are escaped
                     most = None if most is None else most + 7 * min(most, 24)
-                    return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE), least, most, trailing)
+                    letters = frozenset(b"bfnrt") if inner.allowed & frozenset(b"\b\f\n\r\t") else frozenset()
+                    return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE | letters), least, most, trailing)
                 return _wire_repeat(char_set(inner.allowed), least, most, trailing)
             return _wire_repeat(f"(?:{wire(inner, False)})", least, most, trailing)
 

@@ -7,12 +7,14 @@ something hit does :meth:`Scanner.candidates` look again, at decoded text.
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol, cast
 
 import hyperscan
 
+from service.detect import assignment
 from service.detect.capture import Capture
 from service.detect.database import Database
 from service.records import Candidate, Detector, Secret, Span
@@ -36,6 +38,8 @@ MOST_LAYERS: Final = 2
 """Encodings inside encodings are followed so deep."""
 
 _BEFORE: Final = 128
+_NEAR: Final = 32
+_MARGIN: Final = 4
 _AFTER: Final = 64
 
 
@@ -68,6 +72,7 @@ class Scanner:
         self._unwrap = unwrap
         self._compiled = database.compiled
         self._scratch = hyperscan.Scratch(database.compiled)
+        self._words_scratch = hyperscan.Scratch(database.words)
         self._captures: dict[int, Capture] = {}
 
     def hits(self, data: bytes | bytearray | memoryview, most: int = MOST_HITS) -> list[Hit]:
@@ -117,14 +122,19 @@ class Scanner:
         for piece in self._pieces(text) if hits is None else (hits,):
             plain: defaultdict[int, list[int]] = defaultdict(list)
             encoded: list[Hit] = []
+            assigned: list[int] = []
             for pattern, end in piece:
                 about = self.database.patterns[pattern]
                 if about.kind == "plain":
                     plain[about.detector].append(end)
+                elif about.kind == "assignment":
+                    assigned.append(end)
                 elif about.kind != "mark":
                     encoded.append((pattern, end))
             for detector, ends in plain.items():
                 yield from self._plain(text, detector, ends, depth, unwrapped)
+            for cluster in _clusters(assigned):
+                yield from self._assigned(text, cluster, depth, unwrapped)
             if depth < MOST_LAYERS:
                 for pattern, end in encoded:
                     about = self.database.patterns[pattern]
@@ -134,9 +144,7 @@ class Scanner:
         self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]
     ) -> Iterator[Candidate]:
         detector = self.database.detectors[index]
-        capture = self._captures.get(index)
-        if capture is None:
-            capture = self._captures[index] = Capture(detector)
+        capture = self._capture(index)
         for start, stop in capture.windows(sorted(ends), len(text)):
             missed = True
             for match in capture.matches(text, start, stop):
@@ -149,6 +157,45 @@ class Scanner:
                         if start <= end <= stop:
                             yield from self._layer(text, "plain", end, 0, 0, depth, unwrapped)
                             break
+
+    def _capture(self, index: int) -> Capture:
+        capture = self._captures.get(index)
+        if capture is None:
+            capture = self._captures[index] = Capture(self.database.detectors[index])
+        return capture
+
+    def _assigned(
+        self, text: bytes, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]
+    ) -> Iterator[Candidate]:
+        """The secrets that are assigned values: of the detectors one of whose keywords stands near, and of no provider."""
+        begin = max(0, ends[0] - assignment.REACH)
+        window = text[begin : ends[-1] + 1]
+        missed = True
+        starts = [begin + start for start, _ in assignment.values(window)]
+        concerned = set(self.database.always)
+        for word in self._words(window) if starts else ():
+            concerned.update(self.database.owners[word])
+        for index in sorted(concerned) if starts else ():
+            capture = self._capture(index)
+            detector = self.database.detectors[index]
+            for match in capture.matches(text, max(0, begin - _MARGIN), min(ends[-1] + capture.reach, len(text))):
+                nearest = bisect_left(starts, match.start - assignment.MOST_BEFORE)
+                if nearest < len(starts) and starts[nearest] <= match.start + _MARGIN:
+                    missed = False
+                    yield _candidate(text, detector, Span(match.start, match.end), match.keyword)
+
+        if missed and depth < MOST_LAYERS and (b"\\" in window or b"%" in window):
+            yield from self._layer(text, "plain", ends[0], 0, 0, depth, unwrapped)
+
+    def _words(self, window: bytes) -> set[int]:
+        """The keywords in the window, by their ids."""
+        found: set[int] = set()
+
+        def on_match(word: int, start: int, end: int, flags: int, context: object) -> None:
+            found.add(word)
+
+        self.database.words.scan(window, match_event_handler=on_match, scratch=self._words_scratch)
+        return found
 
     def _layer(
         self,
@@ -171,6 +218,18 @@ class Scanner:
             place = layer.origin(inner.place)
             name = layer.name if inner.encoding is None else f"{layer.name}+{inner.encoding}"
             yield Candidate(inner.detector, inner.secret, inner.span, place, name, inner.before, inner.after, inner.keyword)
+
+
+def _clusters(ends: list[int]) -> Iterator[list[int]]:
+    """Hits of one value or of neighbouring ones, looked at together, but not so many that a window grows long."""
+    cluster: list[int] = []
+    for end in sorted(ends):
+        if cluster and (end - cluster[-1] > _NEAR or end - cluster[0] > assignment.REACH):
+            yield cluster
+            cluster = []
+        cluster.append(end)
+    if cluster:
+        yield cluster
 
 
 def _collector(found: list[Hit], most: int) -> Callable[[int, int, int, int, object], bool | None]:

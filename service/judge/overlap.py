@@ -28,7 +28,9 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         proved = "passed" in finding.checks.values()
         span = candidate.place
         frame = len(candidate.detector.before) + len(candidate.detector.after)
-        return specificity(candidate, proved), frame, finding.confidence.rank, len(candidate.secret), -span.start
+        prefix = len(candidate.detector.prefix_of(candidate.secret.reveal()))
+        keyword = len(candidate.keyword or "")
+        return specificity(candidate, proved), frame, prefix, keyword, finding.confidence.rank, len(candidate.secret), -span.start
 
     kept: list[Finding] = []
     lost: list[Finding] = []

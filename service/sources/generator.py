@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import random
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,10 +94,14 @@ class Generator:
     def _leaking(self, count: int) -> Iterator[int]:
         if self._leak_ratio <= 0:
             return
-        at = int(self._rng.expovariate(self._leak_ratio))
+        if self._leak_ratio >= 1:
+            yield from range(count)
+            return
+        rate = -math.log1p(-self._leak_ratio)  # between two leaks lie geometrically many records
+        at = int(self._rng.expovariate(rate))
         while at < count:
             yield at
-            at += 1 + int(self._rng.expovariate(self._leak_ratio))
+            at += 1 + int(self._rng.expovariate(rate))
 
     def _clean(self) -> Made:
         return self._log(self._line()) if self._rng.random() < 0.7 else self._code(self._lines(), None)

@@ -33,5 +33,5 @@ def events(document: dict[str, Any], name: str) -> Iterator[Event]:
             host=at(source, "name"),
             time=first(payload, ("source", "ts_ms"), "ts_ms"),
         ),
-        list(texts(payload, "payload" if wrapped else "")),
+        list(texts(document)),
     )

@@ -38,13 +38,14 @@ def events(document: dict[str, Any], name: str) -> Iterator[Event]:
     start = document.get("start_line")
     first_line = start if isinstance(start, int) and 0 < start < 1 << 40 else 1
     found = []
-    for text in texts(document):
-        if text.field == "content":
-            found.append(Text(text.data, text.field, first_line))
-        elif text.field == "patch":
-            found.append(Text(text.data, text.field, kind="patch"))
-        elif text.field == "message":
-            found.append(Text(text.data, text.field))
+    for key, item in document.items():
+        # a file's text keeps its lines, also where it is a JSON file
+        if key == "content" and isinstance(item, str):
+            found.append(Text(item.encode("utf-8", "surrogatepass"), key, first_line))
+        elif key == "patch" and isinstance(item, str):
+            found.append(Text(item.encode("utf-8", "surrogatepass"), key, kind="patch"))
+        elif key == "message" and isinstance(item, str):
+            found.extend(Text(t.data, t.field, name=None if t.field == key else t.name) for t in texts({key: item}))
         else:
-            found.append(text)
+            found.extend(texts({key: item}))
     yield Event(origin, found)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from service.decode.strings import at, texts
+from service.decode.strings import at, first, texts
 from service.records import Event, Origin, Text
 
 NAMES: Final = ("otlp",)
@@ -35,8 +35,12 @@ def events(document: dict[str, Any], name: str) -> Iterator[Event]:
             if text.field.endswith(".bytesValue"):
                 with contextlib.suppress(binascii.Error):
                     found.append(Text(base64.b64decode(text.data), text.field))
-        time = at(resource, "scopeLogs", 0, "logRecords", 0, "timeUnixNano")
+        record = ("scopeLogs", 0, "logRecords", 0)
+        time = first(resource, (*record, "timeUnixNano"), (*record, "observedTimeUnixNano"))
         yield Event(_origin(attributes, time), _named(found))
+    rest = {key: item for key, item in document.items() if key != "resourceLogs"}
+    if rest:
+        yield Event(Origin(type="log", envelope="otlp"), list(texts(rest)))
 
 
 def _named(found: list[Text]) -> list[Text]:
@@ -95,7 +99,7 @@ def decode(data: bytes) -> list[Event] | None:
 def _resource(data: bytes) -> tuple[Event, int]:
     attributes: dict[str, str] = {}
     found: list[Text] = []
-    time = None
+    time = observed = None
     records = 0
     for number, value in _fields(data):
         if number == 1:
@@ -105,11 +109,18 @@ def _resource(data: bytes) -> tuple[Event, int]:
                     found += named
                     for text in named:
                         attributes[(text.name or b"").decode("utf-8", "replace")] = text.data.decode("utf-8", "replace")
+        elif number == 3:
+            found.append(Text(_message(value), "schemaUrl"))
         elif number == 2:
             for inner, scoped in _fields(_message(value)):
                 if inner == 1:
                     for kind, item in _fields(_message(scoped)):
-                        found += _key_value(_message(item), "scope.attributes", 0) if kind == 3 else []
+                        if kind == 3:
+                            found += _key_value(_message(item), "scope.attributes", 0)
+                        elif isinstance(item, bytes):
+                            found.append(Text(item, "scope"))
+                elif inner == 3:
+                    found.append(Text(_message(scoped), "scopeLogs.schemaUrl"))
                 elif inner == 2:
                     field = f"scopeLogs.logRecords[{records}]"
                     records += 1
@@ -118,11 +129,13 @@ def _resource(data: bytes) -> tuple[Event, int]:
                             found += _any_value(_message(item), f"{field}.body", b"", 0)
                         elif kind == 6:
                             found += _key_value(_message(item), f"{field}.attributes", 0)
-                        elif kind == 1 and time is None and isinstance(item, int):
-                            time = str(item)
+                        elif kind == 1 and isinstance(item, int):
+                            time = time or str(item)
+                        elif kind == 11 and isinstance(item, int):
+                            observed = observed or str(item)
                         elif kind in (3, 12) and isinstance(item, bytes):
                             found.append(Text(item, field))
-    return Event(_origin(attributes, time), found), records
+    return Event(_origin(attributes, time or observed), found), records
 
 
 def _key_value(data: bytes, field: str, depth: int) -> list[Text]:

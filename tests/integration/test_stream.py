@@ -87,8 +87,8 @@ async def produce(broker: Broker, topic: str, values: list[bytes], **options: An
         await producer.stop()
 
 
-async def read(broker: Broker, topic: str, least: int, seconds: float = 40.0) -> list[Any]:
-    """Everything in a topic, once at least so many records are in it and no more come."""
+async def read(broker: Broker, topic: str, least: int, seconds: float = 40.0, to_the_end: bool = True) -> list[Any]:
+    """What is in a topic, once at least so many records are in it and, if to the end, no more come."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker.address, auto_offset_reset="earliest", fetch_max_wait_ms=50)
     await consumer.start()
     found: list[Any] = []
@@ -97,7 +97,7 @@ async def read(broker: Broker, topic: str, least: int, seconds: float = 40.0) ->
         while time.monotonic() < deadline:
             batch = [r for records in (await consumer.getmany(timeout_ms=600)).values() for r in records]
             found += batch
-            if not batch and len(found) >= least:
+            if len(found) >= least and not (batch and to_the_end):
                 break
     finally:
         await consumer.stop()
@@ -244,7 +244,7 @@ async def test_a_killed_service_loses_no_alert(apache_kafka: Broker, unique: str
     second: subprocess.Popen[bytes] | None = None
     try:
         feeding = asyncio.create_task(produce(apache_kafka, topic, [m.value for m in made[30_000:]]))
-        await read(apache_kafka, settings.publish.topic, 200)
+        before = await read(apache_kafka, settings.publish.topic, 200, to_the_end=False)
         first.kill()
         first.wait()
         second = start()
@@ -256,6 +256,7 @@ async def test_a_killed_service_loses_no_alert(apache_kafka: Broker, unique: str
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(30) == 0
 
+    assert len(before) < len(planted), "it was to be killed in the middle"
     documents = [json.loads(record.value) for record in alerts]
     assert planted == {document["secret"]["fingerprint"] for document in documents}
     by_id: dict[str, set[str]] = {}

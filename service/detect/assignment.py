@@ -1,0 +1,60 @@
+"""The one shape that all secrets without a format of their own share: a value assigned to a name that says secret.
+
+Hundreds of types are a bare run of letters and digits, told apart only by a provider's name near by. An expression for each
+of them, keyword, gap and run, makes the engine look for hundreds of words in every byte. But nearly always such a value
+is *assigned*: ``ACME_TOKEN=…``, ``"apiKey": "…"``, ``--api-key …``, ``- name: ACME_SECRET`` and ``value: …`` below it. So
+one expression for the assignment stands in the database for all of these types, however many they are, and only where it hits
+are the providers' names looked for.
+
+:data:`WIRE` is that expression for raw bytes, looser than :func:`values`, which says of decoded text exactly where assigned
+values begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import re2
+
+_NAMES: Final = (
+    "(?i:[_-]key|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key"
+    "|token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)"
+)
+_WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
+_BODY: Final = r"A-Za-z0-9_+/=.~\-"
+_HEAD: Final = r"A-Za-z_+/=.~\-"
+# Between name and value: no letter or digit but those of escapes (\n, \u003d, %3D), and words such as `value` and `Bearer`.
+# The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
+# No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
+WIRE: Final = (
+    rf"{_NAMES}[A-Za-z0-9_.-]*[^A-Za-z0-9]+(?:(?:[nrtb]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
+    rf"(?:[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{11}}|[{_HEAD}%\\]{{9}}[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{2}})"
+)
+"""The assignment as the engine looks for it on the wire; it ends inside the value."""
+
+REACH: Final = 160
+"""An assignment, from its name to where a hit in its value ends, is at most about so long in decoded text."""
+
+MOST_BEFORE: Final = 48
+"""So many characters of a value may stand before its first digit, or before the secret."""
+
+_OPTIONS: Final = re2.Options()
+_OPTIONS.encoding = re2.Options.Encoding.LATIN1
+_OPTIONS.log_errors = False
+
+_EXACT: Final = re2.compile(
+    (
+        rf"{_NAMES}[A-Za-z0-9_.-]{{0,24}}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
+        rf"([{_HEAD}]{{0,{MOST_BEFORE}}}[0-9][{_BODY}]{{11}}[{_BODY}]*|[{_HEAD}]{{9,{MOST_BEFORE}}}[0-9][{_BODY}]{{2}}[{_BODY}]*)"
+    ).encode("latin-1"),
+    _OPTIONS,
+)
+
+
+def values(window: bytes) -> Iterator[tuple[int, int]]:
+    """Where the assigned values of a decoded text begin and end, left to right."""
+    at = 0
+    while (found := _EXACT.search(window, at)) is not None:
+        yield found.span(1)
+        at = found.end()

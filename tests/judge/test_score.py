@@ -1,0 +1,205 @@
+"""From candidates to findings: what a prefix, a keyword, a name and a check are worth, and why a candidate is dropped."""
+
+import random
+import string
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.decode import layers
+from service.detect import catalogue, database
+from service.detect.catalogue import Source
+from service.detect.scanner import Scanner
+from service.judge import evidence, score
+from service.judge.score import Judgement, Reason
+from service.records import Candidate, Confidence, Detector, Finding, Secret, Severity, Span
+
+FILE = r"""
+provider = "Acme"
+
+[[secret]]
+id = "acme-token"
+name = "Acme token"
+severity = "high"
+expression = 'acme_[A-Za-z0-9]{36}'
+examples = ["{secret}"]
+
+[[secret]]
+id = "acme-checked"
+name = "Acme token with a checksum"
+severity = "critical"
+expression = 'acmec_[A-Za-z0-9]{36}'
+checks = ["github-crc32"]
+examples = ["{secret}"]
+
+[[secret]]
+id = "acme-key"
+name = "Acme key"
+severity = "medium"
+expression = '[a-f0-9]{40}'
+keywords = ["acmecorp"]
+examples = ["acmecorp {secret}"]
+
+[[secret]]
+id = "acme-account"
+name = "Acme account"
+severity = "low"
+expression = 'AKIA[A-Z2-7]{16}'
+checks = ["aws-account-id"]
+examples = ["{secret}"]
+"""
+ALNUM = string.digits + string.ascii_letters
+HEX = string.digits + "abcdef"
+
+
+@pytest.fixture(scope="module")
+def scanner() -> Scanner:
+    detectors = catalogue.load([Source("cloud", "cloud/acme.toml", FILE.encode())], evidence.names())
+    return Scanner(database.build(detectors), layers.unwrap)
+
+
+@pytest.fixture
+def judged(scanner: Scanner) -> Callable[[str], Judgement]:
+    return lambda text: score.judge(scanner.candidates(text.encode()).found)
+
+
+def draw(alphabet: str, length: int, seed: int = 1) -> str:
+    rng = random.Random(f"{alphabet} {length} {seed}")
+    return "".join(rng.choice(alphabet) for _ in range(length))
+
+
+def token() -> str:
+    return "acme_" + draw(ALNUM, 36)
+
+
+def checked() -> str:
+    return evidence.complete("github-crc32", b"acmec_" + draw(ALNUM, 36).encode()).decode()
+
+
+def only(judgement: Judgement) -> Finding:
+    (finding,) = judgement.findings
+    return finding
+
+
+def test_a_prefix_speaks_for_itself(judged: Callable[[str], Judgement]) -> None:
+    finding = only(judged(f"see {token()} there"))
+
+    assert (finding.confidence, finding.severity, finding.checks) == (Confidence.high, Severity.high, {})
+    assert finding.reasons
+
+
+def test_a_right_checksum_makes_it_high_and_is_told(judged: Callable[[str], Judgement]) -> None:
+    finding = only(judged(checked()))
+
+    assert (finding.confidence, finding.checks) == (Confidence.high, {"github-crc32": "passed"})
+
+
+def test_a_wrong_checksum_makes_it_low_whatever_the_prefix_says(judged: Callable[[str], Judgement]) -> None:
+    wrong = checked()
+    finding = only(judged(wrong[:-1] + ("a" if wrong[-1] != "a" else "b")))
+
+    assert (finding.confidence, finding.checks) == (Confidence.low, {"github-crc32": "failed"})
+
+
+def test_a_keyword_needs_a_name_that_the_value_is_assigned_to(judged: Callable[[str], Judgement]) -> None:
+    key = draw(HEX, 40)
+
+    assert only(judged(f'acmecorp_key = "{key}"')).confidence is Confidence.medium
+    assert only(judged(f"acmecorp; {key}")).confidence is Confidence.low
+
+
+@pytest.mark.parametrize("name", ["acmecorp_commit", "acmecorp trace_id", "acmecorp sha1", "acmecorp etag"])
+def test_a_keyword_before_the_name_of_a_digest_is_none(judged: Callable[[str], Judgement], name: str) -> None:
+    judgement = judged(f"{name}={draw(HEX, 40)}")
+
+    assert judgement.findings == []
+    assert [dropped.reason for dropped in judgement.dropped] == [Reason.other_name]
+
+
+def test_a_prefix_is_not_dropped_for_the_name_before_it(judged: Callable[[str], Judgement]) -> None:
+    assert only(judged(f"trace_id={token()}")).confidence is Confidence.high
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("x" * 36, Reason.placeholder),
+        ("EXAMPLE" + draw(ALNUM, 29), Reason.placeholder),
+        ("0" * 36, Reason.placeholder),
+        ("abcabcabcabcabcabcabcabcabcabcabcabc", Reason.low_entropy),
+    ],
+)
+def test_masks_documentation_and_monotony_are_dropped_with_their_reason(
+    judged: Callable[[str], Judgement], body: str, reason: Reason
+) -> None:
+    judgement = judged("acme_" + body)
+
+    assert judgement.findings == []
+    assert [dropped.reason for dropped in judgement.dropped] == [reason]
+
+
+def test_a_walk_along_the_alphabet_is_low(judged: Callable[[str], Judgement]) -> None:
+    assert only(judged("acme_" + "abcdefghijklmnopqrstuvwxyz0123456789")).confidence is Confidence.low
+
+
+def test_a_checks_placeholder_drops_and_its_facts_are_kept(judged: Callable[[str], Judgement]) -> None:
+    documented = "AKIA" + draw("ABCDEFGH", 9) + "EXAMPLE"
+    key_id = "AKIA" + draw(string.ascii_uppercase, 16)
+
+    assert [dropped.reason for dropped in judged(documented).dropped] == [Reason.placeholder]
+    assert list(only(judged(key_id)).facts) == ["aws_account"]
+    assert only(judged(key_id)).checks == {}
+
+
+def test_what_a_better_finding_covers_is_dropped_as_overlapped(judged: Callable[[str], Judgement]) -> None:
+    inner = draw(HEX, 40)
+    detectors = catalogue.load([Source("cloud", "cloud/acme.toml", FILE.encode())])
+    by_id = {detector.id: detector for detector in detectors}
+    weak = candidate(by_id["acme-key"], inner.encode(), before=b"acmecorp_key=")
+    strong = candidate(by_id["acme-token"], b"acme_" + draw(ALNUM, 36).encode())
+
+    judgement = score.judge([weak, strong])
+
+    assert [finding.candidate for finding in judgement.findings] == [strong]
+    assert [(dropped.candidate, dropped.reason) for dropped in judgement.dropped] == [(weak, Reason.overlapped)]
+
+
+def candidate(detector: Detector, secret: bytes, before: bytes = b"", after: bytes = b"", start: int = 0) -> Candidate:
+    span = Span(start, start + len(secret))
+    return Candidate(detector, Secret(secret), span, span, None, before, after)
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=12), st.sampled_from(["TOKEN", "CHECKED", "KEY", "MASK", "ID"])), max_size=12),
+    st.integers(0, 2**16),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_candidate_is_either_a_finding_or_dropped_with_a_reason(scanner: Scanner, parts: list[str], seed: int) -> None:
+    planted = {
+        "TOKEN": "acme_" + draw(ALNUM, 36, seed),
+        "CHECKED": "acmec_" + draw(ALNUM, 36, seed),
+        "KEY": "acmecorp=" + draw(HEX, 40, seed),
+        "MASK": "acme_" + "x" * 36,
+        "ID": "AKIA" + draw(string.ascii_uppercase, 16, seed),
+    }
+    candidates = scanner.candidates(" ".join(planted.get(part, part) for part in parts).encode("utf-8", "replace")).found
+
+    judgement = score.judge(candidates)
+
+    judged = [finding.candidate for finding in judgement.findings] + [dropped.candidate for dropped in judgement.dropped]
+    assert sorted(map(id, judged)) == sorted(map(id, candidates))
+    assert all(dropped.clause for dropped in judgement.dropped)
+    starts = [finding.candidate.place.start for finding in judgement.findings]
+    assert starts == sorted(starts)
+
+
+@given(st.binary(min_size=1, max_size=100), st.binary(max_size=128), st.binary(max_size=64))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_make_it_raise_and_no_clause_tells_them(scanner: Scanner, secret: bytes, before: bytes, after: bytes) -> None:
+    for detector in scanner.database.detectors:
+        weighed = score.weigh(candidate(detector, secret, before, after))
+        told = weighed.reasons if isinstance(weighed, Finding) else [weighed.clause]
+
+        assert len(secret) < 6 or not any(secret in clause.encode() for clause in told)

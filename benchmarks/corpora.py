@@ -137,11 +137,20 @@ def _lines(rng: random.Random) -> Iterator[bytes]:
                 f" at com.acme.{service}.{rng.choice(_CLASSES)}.load({rng.choice(_CLASSES)}.java:{rng.randrange(900)})"
             )
         elif kind == 6:
-            line = f"level={level.lower()} ts={time} caller=consumer.go:{rng.randrange(900)} msg=batch payload={blob(rng.randrange(24, 160))}"
+            line = (
+                f"level={level.lower()} ts={time} caller=consumer.go:{rng.randrange(900)} msg=batch"
+                f" payload={blob(rng.randrange(24, 160))}"
+            )
         elif kind == 7:
             line = f'{time} {service} set-cookie: sid={blob(18)}; Path=/; HttpOnly etag="{digits(32)}" x-request-id: {uid()}'
         elif kind == 8:
-            line = f"<134>1 {time} node-{rng.randrange(40)} {service} {rng.randrange(30_000)} - - query took {took} ms rows={rng.randrange(500)} plan={digits(12)}"
+            line = (
+                f"<134>1 {time} node-{rng.randrange(40)} {service} {rng.randrange(30_000)} - - query took {took} ms"
+                f" rows={rng.randrange(500)} plan={digits(12)}"
+            )
         else:
-            line = f"{time} {level} [{service}] cache key user:{uid()}:profile hit={rng.choice(('true', 'false'))} size={rng.randrange(9000)} md5={digits(32)}"
+            line = (
+                f"{time} {level} [{service}] cache key user:{uid()}:profile hit={rng.choice(('true', 'false'))}"
+                f" size={rng.randrange(9000)} md5={digits(32)}"
+            )
         yield line.encode() + b"\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import difflib
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from service import __version__
 from service.consume import source
-from service.decode import layers
+from service.decode import layers, sniff
 from service.detect import catalogue, database
 from service.detect.database import Database
 from service.detect.scanner import Scanner
@@ -82,12 +83,29 @@ def tune_allocator() -> None:
             libc.mallopt(_M_TRIM_THRESHOLD, 256 * 1024 * 1024)
 
 
+def prove(settings: Settings) -> None:
+    """Looks at what the settings alone cannot know to be right.
+
+    Raises:
+        SettingsError: an envelope that nobody knows, or a key that is too short.
+    """
+    known = sniff.envelopes()
+    for topic, envelope in settings.consume.envelopes.items():
+        if envelope not in known:
+            near = difflib.get_close_matches(envelope, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(sorted(known))} expected"
+            raise SettingsError(f"consume.envelopes.{topic}: there is no envelope {envelope!r}; {hint}")
+    if settings.fingerprint.key:
+        Fingerprinter(settings.fingerprint.key.encode())
+
+
 class Service:
     """One worker: the pipeline and the endpoint beside it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        prove(settings)
         key = settings.fingerprint.key
         if not key:
             raise SettingsError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.consume.batches import Slab
@@ -17,10 +17,15 @@ from service.decode.flat import Flat
 from service.detect.scanner import MOST_HITS, Hit, Scanner
 from service.errors import UndecodableError
 from service.judge import score
-from service.records import Confidence, Event, Finding, Location, Origin, Record, Text
+from service.publish.redact import redact
+from service.records import Candidate, Confidence, Event, Finding, Location, Origin, Record, Text
 
 MOST_DECODED_BYTES: Final = 16 * 1024 * 1024
 """A longer value is scanned as the text it is; taking it apart would take many times its size in memory."""
+
+
+_WHOLE: Final = frozenset(("text", "syslog", "cri", "oversized", "record"))
+"""Envelopes in which a value, or what is beside it, is one text as it stands."""
 
 
 class Found(NamedTuple):
@@ -133,10 +138,22 @@ class Inspector:
             UndecodableError: it could not be processed whole.
         """
         found: list[Found] = []
-        for event in self._events(record):
+        seen = tally.candidates
+        envelopes = set()
+        for index, event in enumerate(self._events(record)):
+            envelopes.add(event.origin.envelope)
             tally.envelopes[event.origin.envelope or "unknown"] += 1
-            found.extend(self.event(event, tally, record))
+            found.extend(self.event(event, tally, record, index))
+        if tally.candidates == seen and envelopes - _WHOLE:
+            # something hit, and is in no string: a parser keeps only the last of two members of one name
+            found.extend(self._of_own_format(record, tally))
         return found
+
+    def _of_own_format(self, record: Record, tally: Tally) -> list[Found]:
+        """The findings in the value as it is, of detectors that need no neighbour to be sure."""
+        whole = Event(Origin(envelope="whole"), [Text(record.value or b"", "value")])
+        detectors = ((found, found.finding.candidate.detector) for found in self.event(whole, tally, record))
+        return [found for found, detector in detectors if not detector.keywords and not detector.is_generic]
 
     def _events(self, record: Record) -> Iterator[Event]:
         if len(record.value or b"") <= MOST_DECODED_BYTES:
@@ -146,7 +163,7 @@ class Inspector:
         texts += [Text(content, f"headers.{name}") for name, content in record.headers if content]
         return iter((Event(Origin(envelope="oversized"), texts),))
 
-    def event(self, event: Event, tally: Tally, record: Record | None = None) -> list[Found]:
+    def event(self, event: Event, tally: Tally, record: Record | None = None, index: int = 0) -> list[Found]:
         """The findings of one event, equal secrets of one detector joined.
 
         Raises:
@@ -160,6 +177,7 @@ class Inspector:
             tally.dropped[dropped.reason.value] += 1
             if self._on_dropped:
                 self._on_dropped(dropped)
+        hiding = _Hiding(candidates, flat) if judgement.findings else None
         grouped: dict[tuple[str, bytes], Found] = {}
         for finding in judgement.findings:
             if finding.confidence.rank < self._least:
@@ -173,27 +191,56 @@ class Inspector:
             if earlier is not None:
                 grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
                 continue
-            origin = event.origin
+            assert hiding is not None
             location = Location(
                 topic=record.topic if record else None,
                 partition=record.partition if record else 0,
                 offset=record.offset if record else 0,
-                type=origin.type,
-                field=place.text.field,
-                repository=origin.repository,
-                ref=origin.ref,
-                commit=origin.commit,
-                path=origin.path,
+                event=index,
+                field=hiding.field(place.text.field),
                 line=place.line,
                 column=place.column,
-                url=origin.url,
-                author=origin.author,
-                source=origin.source,
-                host=origin.host,
-                time=origin.time,
-                envelope=origin.envelope or None,
+                envelope=event.origin.envelope or None,
+                type=event.origin.type,
+                **hiding.origin(event.origin),
             )
             grouped[key] = Found(finding, location, 1)
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())
+
+
+_TOLD: Final = ("repository", "ref", "commit", "path", "url", "author", "source", "host", "time")
+"""What an event tells of its origin, in its producer's words: it may quote the secret, or another one."""
+
+
+class _Hiding:
+    """Keeps every candidate's secret of an event, also a dropped one's, out of what is told of the place."""
+
+    def __init__(self, candidates: Sequence[Candidate], flat: Flat) -> None:
+        self._all: dict[str, str] = {}
+        self._in_names: dict[str, str] = {}
+        for candidate in candidates:
+            raw = candidate.secret.reveal()
+            mask = redact(candidate.secret, candidate.detector.prefix_of(raw))
+            place = flat.place(candidate.place)
+            for form in (raw, flat.data[candidate.place.start : candidate.place.end]):
+                text = form.decode("utf-8", "replace")
+                self._all[text] = mask
+                if place is not None and place.text.kind == "key":
+                    self._in_names[text] = mask
+
+    def origin(self, origin: Origin) -> dict[str, str | None]:
+        """What the event tells of its origin, masked."""
+        return {name: self._masked(getattr(origin, name), self._all) for name in _TOLD}
+
+    def field(self, path: str) -> str:
+        """The path of a string, masked: a secret may be the name of a member."""
+        return self._masked(path, self._in_names) or ""
+
+    @staticmethod
+    def _masked(text: str | None, masks: Mapping[str, str]) -> str | None:
+        if text:
+            for secret in sorted((secret for secret in masks if secret in text), key=len, reverse=True):
+                text = text.replace(secret, masks[secret])
+        return text

@@ -113,7 +113,7 @@ class Pipeline:
                 self._alert(item, slab, work)
             for failure in failures:
                 self._dead_letter(failure, partition, work)
-            letters += len(failures)
+            letters += slab.count if slab.broken else len(failures)
             records += slab.count
         self._count(inspected, tally)
         self._limit.note(records, letters)
@@ -141,7 +141,7 @@ class Pipeline:
 
     def _dead_letter(self, failure: Failure, partition: tuple[str, int], work: Work | None) -> None:
         key, value, headers = deadletter.letter(failure.record, failure.reason, failure.error, __version__)
-        self._metrics.count("sluice_dead_records_total", reason=failure.reason)
+        self._metrics.count("sluice_consume_dead_records_total", reason=failure.reason)
         _log.warning(
             "dead letter",
             reason=failure.reason,
@@ -159,7 +159,7 @@ class Pipeline:
 
         self._delivery.run(attempt, lambda: self._finish(*partition, work))
 
-    async def _send_letter(self, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+    async def _send_letter(self, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes | None]]) -> None:
         await kafka.send(self._producer, self._settings.dead_letters.topic, key, value, headers)
 
     def _finish(self, topic: str, partition: int, work: Work | None) -> None:

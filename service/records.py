@@ -267,11 +267,15 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a secret leaked. ``line`` and ``column`` count from 1, the column in bytes; times as their producer wrote them."""
+    """Where a secret leaked. ``line`` and ``column`` count from 1, the column in bytes; times as their producer wrote them.
+
+    ``event`` counts the events of one record from 0.
+    """
 
     topic: str | None = None
     partition: int = 0
     offset: int = 0
+    event: int = 0
     type: str = "unknown"
     field: str = ""
     repository: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from service.errors import SettingsError
+
+
+def _masked(table: msgspec.Struct, secret: str) -> str:
+    """The table's repr, its secret left out."""
+    shown = {name: "(set)" if name == secret and value else value for name, value in msgspec.structs.asdict(table).items()}
+    return f"{type(table).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 class Kafka(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +48,9 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_poll_interval_ms: int = 300_000
     idempotence: bool = True
     """An idempotent producer: no doubles from its own retries. A few brokers cannot."""
+
+    def __repr__(self) -> str:
+        return _masked(self, "sasl_password")
 
 
 class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +110,9 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     key: str | None = None
     key_file: str | None = None
+
+    def __repr__(self) -> str:
+        return _masked(self, "key")
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,7 +226,9 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
         if kind is tuple:
             shaped = parts
         elif kind is dict:
-            shaped = dict(part.split("=", 1) for part in parts if "=" in part)
+            if wrong := [part for part in parts if "=" not in part]:
+                raise SettingsError(f"{name}: {section}.{key}: name=value expected, found {wrong[0]!r}")
+            shaped = dict(part.split("=", 1) for part in parts)
         parsed.append((section, key, shaped, name))
     return parsed
 
@@ -274,5 +289,27 @@ def _relations(settings: Settings) -> None:
         )
     if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
         raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")
+    for name, value, least in (
+        ("consume.max_in_flight", consume.max_in_flight, 1),
+        ("consume.commit_interval_ms", consume.commit_interval_ms, 0),
+        ("consume.drain_timeout_ms", consume.drain_timeout_ms, 0),
+        ("consume.fetch_max_wait_ms", consume.fetch_max_wait_ms, 0),
+        ("consume.fetch_max_bytes", consume.fetch_max_bytes, 1),
+        ("consume.max_partition_fetch_bytes", consume.max_partition_fetch_bytes, 1),
+        ("consume.new_topic_partitions", consume.new_topic_partitions, 1),
+        ("kafka.session_timeout_ms", kafka.session_timeout_ms, 1),
+        ("kafka.heartbeat_interval_ms", kafka.heartbeat_interval_ms, 1),
+        ("kafka.max_poll_interval_ms", kafka.max_poll_interval_ms, 1),
+        ("dead_letters.max_consecutive", settings.dead_letters.max_consecutive, 1),
+    ):
+        if value < least:
+            raise SettingsError(f"{name}: {least} or more expected, found {value}")
+    if not 0 <= settings.telemetry.port <= 65_535:
+        raise SettingsError(f"telemetry.port: a port, 0 to 65535, expected, found {settings.telemetry.port}")
+    if consume.topic_pattern:
+        try:
+            re.compile(consume.topic_pattern)
+        except re.error as error:
+            raise SettingsError(f"consume.topic_pattern: an expression expected: {error}") from error
     if not 0 < settings.dead_letters.max_ratio <= 1:
         raise SettingsError("dead_letters.max_ratio: more than 0 and at most 1 expected")

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from service import app, settings
 
     loaded = settings.load(arguments.file)
+    app.prove(loaded)
     database, _ = app.load_database([Path(folder) for folder in loaded.detect.folders], loaded.detect.disable)
     for section, values in msgspec.to_builtins(loaded).items():
         for key, value in values.items():

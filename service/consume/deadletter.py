@@ -14,9 +14,11 @@ from service.records import Record
 WINDOW_RECORDS: Final = 1_000
 
 
-def letter(record: Record, reason: str, error: str, version: str) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+def letter(
+    record: Record, reason: str, error: str, version: str
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
     """Key, value and headers of a dead letter: the record's own, and where and why behind them."""
-    headers = [(name, content or b"") for name, content in record.headers]
+    headers: list[tuple[str, bytes | None]] = list(record.headers)
     said = {
         "sluice.reason": reason,
         "sluice.error": error,

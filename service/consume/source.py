@@ -143,12 +143,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         )
         try:
             if consume.topic_pattern:
-                try:
-                    re.compile(consume.topic_pattern)
-                except re.error as error:
-                    raise SettingsError(f"consume.topic_pattern: {error}") from error
                 own = "|".join(re.escape(topic) for topic in sorted(self._own_topics))
-                self._consumer.subscribe(pattern=f"(?!(?:{own})$){consume.topic_pattern}", listener=self)
+                self._consumer.subscribe(pattern=f"(?!(?:{own})$)(?:{consume.topic_pattern})", listener=self)
             else:
                 self._consumer.subscribe(consume.topics, listener=self)
             await self._consumer.start()

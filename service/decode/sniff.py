@@ -62,12 +62,24 @@ def decode(record: Record, envelope: str | None = None) -> Iterator[Event]:
         for event in _value(record.value, envelope, 0):
             yield event if outer is None else Event(cloudevents.merged(outer, event.origin), event.texts)
     beside = [Text(record.key, "key")] if record.key else []
+    names = []
     for name, content in record.headers:
+        spelled = name.encode("utf-8", "surrogatepass")
+        lent = spelled if content and not _glued(content) else None
+        beside.append(Text(content or b"", f"headers.{name}", name=lent))
         if len(name) >= strings.LONG_NAME:
-            beside.append(Text(name.encode("utf-8", "surrogatepass"), f"headers.{name}", kind="key"))
-        beside.append(Text(content or b"", f"headers.{name}", name=name.encode("utf-8", "surrogatepass")))
+            names.append(Text(spelled, f"headers.{name}", kind="key"))
+    beside += names  # behind the contents, so that a name does not lead one that it is not lent to
     if beside:
         yield Event(Origin(envelope="record"), beside)
+
+
+def _glued(content: bytes) -> bool:
+    """True if the length that stands between a header's name and this content on the wire reads as a letter or digit.
+
+    Then name and content are one word there, and what is not seen on the wire is not looked for here.
+    """
+    return len(content) < 64 and chr(2 * len(content)).isalnum()
 
 
 def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:

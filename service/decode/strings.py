@@ -54,8 +54,11 @@ def texts(document: Any, field: str = "") -> Iterator[Text]:
                 below.append((item, place, key, depth))
             waiting += reversed(below)
         elif isinstance(value, list):
-            # an element goes on with the name of its list: "tokens": ["…"]
-            waiting += [(item, f"{path}[{index}]", name, depth) for index, item in reversed(list(enumerate(value)))]
+            # the first element goes on with the name of its list ("tokens": ["…"]), as near to it as on the wire
+            waiting += [
+                (item, f"{path}[{index}]", name if index == 0 else None, depth)
+                for index, item in reversed(list(enumerate(value)))
+            ]
         elif isinstance(value, _Name):
             yield Text(_utf8(value.text), path, kind="key")
         elif value is not None and not isinstance(value, bool):

@@ -24,11 +24,12 @@ _NAMES: Final = (
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
 _BODY: Final = r"A-Za-z0-9_+/=.~\-"
 _HEAD: Final = r"A-Za-z_+/=.~\-"
-# Between name and value: no letter or digit but those of escapes (\n, \u003d, %3D), and words such as `value` and `Bearer`.
+# Between name and value: no letters or digits but those of escapes (\n, \u003d, %3D), single ones, which in protobuf are
+# lengths, and words such as `value` and `Bearer`.
 # The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
 # No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
 WIRE: Final = (
-    rf"{_NAMES}[A-Za-z0-9_.-]*[^A-Za-z0-9]+(?:(?:[nrtb]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
+    rf"{_NAMES}[A-Za-z0-9_.-]*[^A-Za-z0-9]+(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
     rf"(?:[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{11}}|[{_HEAD}%\\]{{9}}[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{2}})"
 )
 """The assignment as the engine looks for it on the wire; it ends inside the value."""

@@ -164,9 +164,7 @@ class Scanner:
             capture = self._captures[index] = Capture(self.database.detectors[index])
         return capture
 
-    def _assigned(
-        self, text: bytes, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]
-    ) -> Iterator[Candidate]:
+    def _assigned(self, text: bytes, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]) -> Iterator[Candidate]:
         """The secrets that are assigned values: of the detectors one of whose keywords stands near, and of no provider."""
         begin = max(0, ends[0] - assignment.REACH)
         window = text[begin : ends[-1] + 1]

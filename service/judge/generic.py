@@ -89,7 +89,7 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     lower = body.lower()
     if lower in _LANGUAGE or lower in _WEAK:
         return "a word that stands for a password"
-    if _CODE.search(body) or body.startswith((b"$", b"%", b"--", b"@", b"&", b"*")):
+    if _CODE.search(body) or body.startswith((b"$", b"%", b"--", b"@", b"&", b"*")) or candidate.after.startswith(b"("):
         return "code rather than a value"
     if len(set(body)) < 3:
         return "hardly any different characters"
@@ -105,7 +105,7 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     if body.lower() in _LANGUAGE or body.lower() in _WEAK:
         return "a word of the language"
-    if _CODE.search(body) or _VERSION.match(body):
+    if _CODE.search(body) or _VERSION.match(body) or candidate.after.startswith(b"("):
         return "code rather than a value"
     if _WORDS.match(body):
         return "words, not a key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from service.records import Candidate, Finding
@@ -30,20 +31,27 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         frame = len(candidate.detector.before) + len(candidate.detector.after)
         prefix = len(candidate.detector.prefix_of(candidate.secret.reveal()))
         keyword = len(candidate.keyword or "")
-        return specificity(candidate, proved), frame, prefix, keyword, finding.confidence.rank, len(candidate.secret), -span.start
+        return (
+            specificity(candidate, proved),
+            frame,
+            prefix,
+            keyword,
+            finding.confidence.rank,
+            len(candidate.secret),
+            -span.start,
+        )
 
     kept: list[Finding] = []
+    starts: list[int] = []
     lost: list[Finding] = []
-    # by place first, so that only neighbours are compared: a text may hold thousands
-    for finding in sorted(findings, key=lambda f: (f.candidate.place.start, f.candidate.place.end)):
+    # the strongest first: what it overlaps is lost to it alone, and takes nothing else along
+    for finding in sorted(findings, key=lambda f: (strength(f), f.candidate.detector.id), reverse=True):
         place = finding.candidate.place
-        rivals = []
-        while kept and kept[-1].candidate.place.overlaps(place):
-            rivals.append(kept.pop())
-        if any(strength(rival) >= strength(finding) for rival in rivals):
+        at = bisect_left(starts, place.start)
+        neighbours = kept[max(0, at - 1) : at + 1]
+        if any(other.candidate.place.overlaps(place) for other in neighbours):
             lost.append(finding)
-            kept.extend(reversed(rivals))
         else:
-            lost.extend(rivals)
-            kept.append(finding)
+            starts.insert(at, place.start)
+            kept.insert(at, finding)
     return kept, lost

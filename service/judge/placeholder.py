@@ -7,14 +7,14 @@ from typing import Final
 
 _WORDS: Final = re.compile(
     rb"example|placeholder|change[_\-.]?(?:me|it|this)|replace[_\-.]?(?:me|with|this)|redacted|dummy|fake[_\-]?|sample"
-    rb"|your[_\-.]|[_\-]here\b|insert[_\-]|<[a-z]|todo|removed|masked|hidden|not[_\-]?(?:a|real|used|set)[_\-]"
+    rb"|your[_\-.]|[_\-]here\b|insert[_\-]|<[a-z][^<>]*>|todo|removed|masked|hidden|not[_\-]?(?:a|real|used|set)[_\-]"
     rb"|my[_\-](?:secret|token|key|api|pass)|foobar|foo[_\-]bar|deadbeef|test[_\-](?:key|token|secret|pass)|lorem|undefined",
     re.IGNORECASE,
 )
 _MASK: Final = re.compile(rb"([xX*.#?_\-])\1{5,}|\.\.\.$|\*{3}|xxxx")
 _RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TEMPLATE: Final = re.compile(
-    rb"^\$|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\(|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{]|\bprocess\.env\b|\bos\.environ|\bgetenv\b"
+    rb"^\$[A-Za-z_]|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\(|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|\bprocess\.env\b|\bos\.environ|\bgetenv\b"
 )
 _SEQUENCES: Final = (
     b"abcdefghijklmnopqrstuvwxyz",

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
+import msgspec
 import structlog
 
-from service.records import Candidate, Finding, Secret
+from service.records import Secret
 
 REFUSED: Final = "(refused: a secret was given to the log)"
 
@@ -26,12 +27,14 @@ def refuse_secrets(logger: object, method: str, event: MutableMapping[str, Any])
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, Secret | Candidate | Finding):
-        return REFUSED
+    if isinstance(value, Secret | msgspec.Struct):
+        return REFUSED  # the nouns of the stream hold raw bytes
+    if isinstance(value, BaseException):
+        return type(value).__name__  # its text may quote the input
     if isinstance(value, bytes | bytearray | memoryview):
         return f"({len(value)} bytes)"  # raw input: it may hold anything
     if isinstance(value, Mapping):
-        return {key: _clean(item) for key, item in value.items()}
+        return {str(_clean(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item) for item in value]
     return value
@@ -59,12 +62,9 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            # no values of local variables in a traceback: they may be a record's
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
-                if not console
-                else structlog.processors.ExceptionRenderer(_plain_traceback),
+                structlog.processors.ExceptionRenderer(_plain_traceback),
                 renderer,
             ],
         )
@@ -82,6 +82,7 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
 
 
 def _plain_traceback(exc_info: Any) -> str:
+    """Kind and places, no texts and no values of variables: both may quote a record."""
     kind, _, trace = exc_info
     places = []
     while trace is not None:

@@ -78,7 +78,7 @@ DECLARED: Final[dict[str, Declared]] = {
         "Above 3 % of all: find the noisy detector with `sluice tune`.",
     ),
     "sluice_detect_candidates_total": Declared(
-        Counter, "Candidates cut out of decoded text.", "See judge.suppressed for what became of them."
+        Counter, "Candidates cut out of decoded text.", "See sluice_judge_dropped_total for what became of them."
     ),
     "sluice_judge_findings_total": Declared(
         Counter,
@@ -94,7 +94,7 @@ DECLARED: Final[dict[str, Declared]] = {
         "Check the sink and its rights.",
         ("sink", "reason"),
     ),
-    "sluice_dead_records_total": Declared(
+    "sluice_consume_dead_records_total": Declared(
         Counter,
         "Records sent to the dead letters, by reason.",
         "Read the reason headers; replay when mended.",

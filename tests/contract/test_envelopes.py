@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import json
 import random
 import re
@@ -448,7 +449,8 @@ def wire_first(inspector: Inspector, record: Record) -> list[Found]:
 
 
 def decoded_first(inspector: Inspector, record: Record) -> list[Found]:
-    return [found for event in sniff.decode(record) for found in inspector.event(event, Tally(), record)]
+    events = enumerate(sniff.decode(record))
+    return [found for index, event in events for found in inspector.event(event, Tally(), record, index)]
 
 
 def seen(found: Sequence[Found]) -> list[Any]:
@@ -730,7 +732,7 @@ def otlp_attribute(name: str, secret: str) -> dict[str, Any]:
 
 BESIDE: dict[str, Callable[[str, str], Any]] = {
     "member": lambda name, secret: {"config": {"enabled": True, name: secret}},
-    "list": lambda name, secret: {name: ["first", secret]},
+    "list": lambda name, secret: {name: [secret, "second"]},
     "name and value": lambda name, secret: {"env": [{"name": name, "value": secret}]},
     "otlp attribute": otlp_attribute,
     "column": lambda name, secret: {"source": {"table": "t"}, "op": "u", "before": None, "after": {"id": 1, name: secret}},
@@ -775,11 +777,21 @@ def test_wire_first_finds_a_secret_of_no_provider_behind_a_member_that_names_it(
     loaded: Database, inspector: Inspector, shape: str, style: str
 ) -> None:
     generic = next(detector for detector in loaded.detectors if detector.id == "generic-secret")
-    record = beside(shape, style, "client_secret", proof.secret_of(generic, random.Random(3)).decode())
+    # of a length that is no letter where it stands between a header's name and its value
+    drawn = (proof.secret_of(generic, random.Random(seed)).decode() for seed in itertools.count())
+    secret = next(secret for secret in drawn if 14 <= len(secret) < 24 or len(secret) >= 64)
+    record = beside(shape, style, "client_secret", secret)
     found = decoded_first(inspector, record)
 
     assert len(found) == 1
     assert seen(wire_first(inspector, record)) == seen(found)
+
+
+def test_a_member_that_stands_twice_hides_nothing(inspector: Inspector, github_token: Detector) -> None:
+    secret = proof.secret_of(github_token, random.Random(5))
+    record = Record("events", 0, 1, 0, None, b'{"log": "' + secret + b'", "log": "later"}')
+
+    assert [f.finding.candidate.secret.reveal() for f in wire_first(inspector, record)] == [secret]
 
 
 # -- whatever comes ----------------------------------------------------------------------------------------------------

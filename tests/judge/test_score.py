@@ -40,6 +40,7 @@ name = "Acme key"
 severity = "medium"
 expression = '[a-f0-9]{40}'
 keywords = ["acmecorp"]
+assigned = false
 examples = ["acmecorp {secret}"]
 
 [[secret]]

@@ -104,6 +104,7 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
             "topic": "sluice.events",
             "partition": 3,
             "offset": 42,
+            "event": 0,
             "type": "code",
             "field": "commits[0].patch",
             "repository": "acme/shop",
@@ -136,7 +137,8 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
 def test_what_the_producer_did_not_tell_is_left_out_and_the_time_is_ours(finding: Finding) -> None:
     body = render(finding, Location(topic="sluice.events", field="value")).body
 
-    assert body["location"] == {"topic": "sluice.events", "partition": 0, "offset": 0, "type": "unknown", "field": "value"}
+    told = {"topic": "sluice.events", "partition": 0, "offset": 0, "event": 0, "type": "unknown", "field": "value"}
+    assert body["location"] == told
     assert body["first_seen"] == body["last_seen"] == body["time"]
 
 

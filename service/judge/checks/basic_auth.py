@@ -19,7 +19,11 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
     except binascii.Error:
         return CheckResult("failed", "it is not base64")
     user, colon, password = decoded.partition(b":")
-    if not colon or not decoded.isascii() or any(byte < 32 for byte in decoded):
+    try:
+        printable = decoded.decode().isprintable()
+    except UnicodeDecodeError:
+        printable = False
+    if not colon or not printable:
         return CheckResult("failed", "no user name and password in it")
     if placeholder(password) or placeholder(user) or password in (b"", b"password", b"pass"):
         return CheckResult("neutral", "the password is empty or a placeholder")

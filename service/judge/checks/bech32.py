@@ -30,6 +30,8 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
     """Passed if the checksum is right."""
     part, one, data = secret.lower().rpartition(b"1")
     values = [_ALPHABET.find(byte) for byte in data]
+    if not part or secret not in (secret.lower(), secret.upper()):
+        return CheckResult("failed", "no human-readable part, or letters of both cases")
     if not one or len(data) < 6 or min(values) < 0:
         return CheckResult("failed", "not the alphabet of Bech32")
     if _polymod(_expanded(part) + values) == 1:

@@ -73,7 +73,11 @@ def _kind(head: bytes, data: bytes, encrypted: bool) -> str | None:
         length, at = int.from_bytes(data[2 : 2 + size]), 2 + size
     if abs(len(data) - at - length) > 2 or data[at] not in (0x02, 0x30):
         return None
-    return "PKCS#8 key" if head.strip() in (b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY") else f"{head.split()[0].decode()} key"
+    return (
+        "PKCS#8 key"
+        if head.strip() in (b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY")
+        else f"{(head.split() or [b'PEM'])[0].decode()} key"
+    )
 
 
 def complete(secret: bytes) -> bytes:

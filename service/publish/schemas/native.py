@@ -51,8 +51,10 @@ def render(
         location.topic or "",
         location.partition,
         location.offset,
+        location.event,
         location.path or "",
         location.field,
+        location.line or 0,
         detector.id,
         fingerprint,
     )

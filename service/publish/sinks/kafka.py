@@ -36,7 +36,9 @@ class KafkaSink:
         await send(self._producer, self._topic, alert.fingerprint.encode(), _encode(alert.body), [])
 
 
-async def send(producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+async def send(
+    producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
     """One message, acknowledged.
 
     Raises:

@@ -40,11 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(style: str, category: str | None) -> int:
+    import difflib
     import json
 
     from service import app
 
     loaded, _ = app.load_database()
+    categories = sorted({detector.category for detector in loaded.detectors})
+    if category is not None and category not in categories:
+        near = difflib.get_close_matches(category, categories, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(categories)} expected"
+        raise SluiceError(f"{category}: there is no such category; {hint}")
     rows = [
         {key: str(getattr(detector, key)) for key in ("id", "name", "provider", "category", "severity", "documentation")}
         for detector in loaded.detectors

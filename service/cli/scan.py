@@ -197,7 +197,7 @@ class _Sarif(_Report):
                             "artifactLocation": {"uri": quote(PurePath(row["path"]).as_posix())},
                             "region": {
                                 "startLine": row["line"],
-                                "startColumn": row["column"],
+                                "startColumn": found.character,
                                 "byteOffset": row["start"],
                                 "byteLength": row["end"] - row["start"],
                             },

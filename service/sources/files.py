@@ -73,10 +73,19 @@ def _tracked(folder: str) -> list[str] | None:
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    if not listing:  # an ignored folder that was named itself: the wish counts
+    if not listing and _is_ignored(folder):  # an ignored folder that was named itself: the wish counts
         return None
     join = os.path.join
     return [join(folder, name) for name in os.fsdecode(listing).split("\0") if name]
+
+
+def _is_ignored(folder: str) -> bool:
+    git = ["git", "-C", folder]
+    prefix = subprocess.run([*git, "rev-parse", "--show-prefix"], capture_output=True, check=False).stdout.strip()
+    if not prefix:  # the work tree's root, which nothing can ignore
+        return False
+    name = os.path.join("..", os.path.basename(os.path.realpath(folder)))
+    return subprocess.run([*git, "check-ignore", "--quiet", "--", name], capture_output=True, check=False).returncode == 0
 
 
 def _walked(folder: str) -> Iterator[str]:

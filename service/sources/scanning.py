@@ -15,12 +15,13 @@ STREAM_BYTES: Final = 8 * 1024 * 1024
 
 
 class FileFinding(NamedTuple):
-    """A finding in a file; line and column from 1, the column in bytes."""
+    """A finding in a file; line and column from 1, the column in bytes, ``character`` the same in code points."""
 
     path: str
     line: int
     column: int
     finding: Finding
+    character: int
 
 
 def scan(paths: Iterable[str], inspector: Inspector, skipped: list[Skipped] | None = None) -> Iterator[FileFinding]:
@@ -65,7 +66,8 @@ def stream(source: BinaryIO, inspector: Inspector) -> Iterator[FileFinding]:
             line = lines + text.count(b"\n", 0, place.start)
             start = text.rfind(b"\n", 0, place.start) + 1
             column = place.start - start + 1 if start else place.start + base - line_start + 1
-            yield FileFinding("-", line + 1, column, _moved(finding, base))
+            character = column - (place.start - start) + len(text[start : place.start].decode("utf-8", "replace"))
+            yield FileFinding("-", line + 1, column, _moved(finding, base), character)
         if last:
             return
         # what stands before the cut is kept too, as far as a keyword reaches
@@ -79,7 +81,8 @@ def stream(source: BinaryIO, inspector: Inspector) -> Iterator[FileFinding]:
 def _placed(path: str, text: bytes, finding: Finding) -> FileFinding:
     start = finding.candidate.place.start
     line_start = text.rfind(b"\n", 0, start) + 1
-    return FileFinding(path, text.count(b"\n", 0, start) + 1, start - line_start + 1, finding)
+    characters = len(text[line_start:start].decode("utf-8", "replace"))
+    return FileFinding(path, text.count(b"\n", 0, start) + 1, start - line_start + 1, finding, characters + 1)
 
 
 def _moved(finding: Finding, base: int) -> Finding:

@@ -18,8 +18,8 @@ from typing import Final
 import re2
 
 _NAMES: Final = (
-    "(?i:[_-]key|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key"
-    "|token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)"
+    "(?:(?i:[_.-]key|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key"
+    "|token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
 )
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
 _BODY: Final = r"A-Za-z0-9_+/=.~\-"
@@ -29,13 +29,21 @@ _HEAD: Final = r"A-Za-z_+/=.~\-"
 # The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
 # No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
 WIRE: Final = (
-    rf"{_NAMES}[A-Za-z0-9_.-]*[^A-Za-z0-9]+(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
+    rf"{_NAMES.replace('{tail}', '*')}[^A-Za-z0-9]+"
+    rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
     rf"(?:[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{11}}|[{_HEAD}%\\]{{9}}[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{2}})"
 )
 """The assignment as the engine looks for it on the wire; it ends inside the value."""
 
-REACH: Final = 160
-"""An assignment, from its name to where a hit in its value ends, is at most about so long in decoded text."""
+REACH: Final = 240
+"""From where a keyword may begin to where a hit in the value ends: at most about so much in decoded text."""
+
+KEYWORD_BEFORE: Final = 100
+KEYWORD_AFTER: Final = 80
+"""A keyword ends at most so far before the secret, or begins at most so far behind it (``curl -H … https://api.acme…``)."""
+
+LONGEST_SEEN: Final = 512
+"""So much of a value is looked at to find what stands behind it."""
 
 MOST_BEFORE: Final = 48
 """So many characters of a value may stand before its first digit, or before the secret."""
@@ -46,7 +54,7 @@ _OPTIONS.log_errors = False
 
 _EXACT: Final = re2.compile(
     (
-        rf"{_NAMES}[A-Za-z0-9_.-]{{0,24}}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
+        rf"{_NAMES.replace('{tail}', '{0,24}')}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
         rf"([{_HEAD}]{{0,{MOST_BEFORE}}}[0-9][{_BODY}]{{11}}[{_BODY}]*|[{_HEAD}]{{9,{MOST_BEFORE}}}[0-9][{_BODY}]{{2}}[{_BODY}]*)"
     ).encode("latin-1"),
     _OPTIONS,

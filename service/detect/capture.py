@@ -39,7 +39,7 @@ class Match(NamedTuple):
 
 
 class Capture:
-    """The cutter of one detector.
+    """The cutter of one detector. Keywords of assigned secrets are not its business.
 
     Raises:
         ExpressionError: RE2 refuses the expression (the engine's and its bounds differ in rare cases).
@@ -51,14 +51,15 @@ class Capture:
         left = _left(lead, bool(detector.keywords)) if detector.boundary in ("token", "left") else ""
         right = _right(secret) if detector.boundary in ("token", "right") and not detector.after else ""
         body = f"{left}{expressions.exact(before)}({expressions.exact(secret)}){expressions.exact(after)}{right}"
-        if detector.keywords:
+        keyworded = bool(detector.keywords) and not detector.assigned
+        if keyworded:
             words = "|".join(keyword_expression(keyword) for keyword in detector.keywords)
             gap = f"(?s:.{{0,{GAP_CHARACTERS}}}?)"
             body = f"({words})({gap}){body}"
-        self._secret = 3 if detector.keywords else 1
+        self._secret = 3 if keyworded else 1
         self._most = expressions.width(secret)[1]
         self.reach = expressions.width(expressions.concatenate(before, secret, after))[1] + 16
-        if detector.keywords:
+        if keyworded:
             self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
         try:
             self._pattern = re2.compile(body.encode("latin-1"), OPTIONS)

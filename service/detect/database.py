@@ -77,7 +77,7 @@ class Database:
     """Detectors and their patterns, compiled. A pattern's index is the engine's id of it.
 
     ``words`` is a small table beside it: the keywords of detectors whose secrets are assigned, looked for only around an
-    assignment. ``owners`` has, for each of its ids, the indices of the detectors whose keyword it is.
+    assignment. ``keywords`` has them by their ids, ``owners`` for each the indices of the detectors whose it is.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Database:
         self.patterns = patterns
         self.compiled = compiled
         self.words = words
-        self.owners = list(_keywords(detectors).values())
+        self.keywords, self.owners = map(list, zip(*_keywords(detectors).items(), strict=True))
         self.always = [index for index, detector in enumerate(detectors) if detector.assigned and not detector.keywords]
         """The detectors that every assignment concerns."""
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import hyperscan
 
 from service.detect import assignment
-from service.detect.capture import Capture
+from service.detect.capture import Capture, Match
 from service.detect.database import Database
 from service.records import Candidate, Detector, Secret, Span
 
@@ -167,33 +167,52 @@ class Scanner:
     def _assigned(self, text: bytes, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]) -> Iterator[Candidate]:
         """The secrets that are assigned values: of the detectors one of whose keywords stands near, and of no provider."""
         begin = max(0, ends[0] - assignment.REACH)
-        window = text[begin : ends[-1] + 1]
+        window = text[begin : ends[-1] + assignment.LONGEST_SEEN]
+        values = [(begin + start, begin + end) for start, end in assignment.values(window)]
         missed = True
-        starts = [begin + start for start, _ in assignment.values(window)]
-        concerned = set(self.database.always)
-        for word in self._words(window) if starts else ():
-            concerned.update(self.database.owners[word])
-        for index in sorted(concerned) if starts else ():
-            capture = self._capture(index)
-            detector = self.database.detectors[index]
-            for match in capture.matches(text, max(0, begin - _MARGIN), min(ends[-1] + capture.reach, len(text))):
-                nearest = bisect_left(starts, match.start - assignment.MOST_BEFORE)
-                if nearest < len(starts) and starts[nearest] <= match.start + _MARGIN:
-                    missed = False
-                    yield _candidate(text, detector, Span(match.start, match.end), match.keyword)
-
+        if values:
+            starts = [start for start, _ in values]
+            near = self._words(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
+            concerned = {*self.database.always, *(owner for word in near for owner in self.database.owners[word])}
+            for index in sorted(concerned):
+                capture = self._capture(index)
+                detector = self.database.detectors[index]
+                stop = min(ends[-1] + capture.reach, len(text))
+                for match in capture.matches(text, max(0, starts[0] - assignment.MOST_BEFORE), stop):
+                    nearest = bisect_left(starts, match.start - assignment.MOST_BEFORE)
+                    if nearest == len(starts) or starts[nearest] > match.start + _MARGIN:
+                        continue
+                    keyword = self._keyword(index, match, near) if detector.keywords else None
+                    if keyword or not detector.keywords:
+                        missed = False
+                        yield _candidate(text, detector, Span(match.start, match.end), keyword)
         if missed and depth < MOST_LAYERS and (b"\\" in window or b"%" in window):
             yield from self._layer(text, "plain", ends[0], 0, 0, depth, unwrapped)
 
-    def _words(self, window: bytes) -> set[int]:
-        """The keywords in the window, by their ids."""
-        found: set[int] = set()
+    def _words(self, text: bytes, begin: int, stop: int) -> dict[int, list[int]]:
+        """The keywords in a part of the text, by their ids: where each ends."""
+        found: defaultdict[int, list[int]] = defaultdict(list)
 
         def on_match(word: int, start: int, end: int, flags: int, context: object) -> None:
-            found.add(word)
+            found[word].append(begin + end)
 
-        self.database.words.scan(window, match_event_handler=on_match, scratch=self._words_scratch)
+        self.database.words.scan(text[begin:stop], match_event_handler=on_match, scratch=self._words_scratch)
         return found
+
+    def _keyword(self, index: int, match: Match, near: dict[int, list[int]]) -> str | None:
+        """The longest of the detector's keywords that stands near enough before or behind a match."""
+        best = None
+        for word, ends in near.items():
+            keyword = self.database.keywords[word]
+            if index not in self.database.owners[word] or (best and len(keyword) <= len(best)):
+                continue
+            for end in ends:
+                if 0 <= match.start - end <= assignment.KEYWORD_BEFORE or (
+                    match.end < end <= match.end + assignment.KEYWORD_AFTER + len(keyword)
+                ):
+                    best = keyword
+                    break
+        return best
 
     def _layer(
         self,

@@ -23,6 +23,9 @@ _CODE: Final = re.compile(
     rb"|options|props|data|os|process|secrets|vault|vars?)[.\[]|[(){}]|\[[\w\"']|^\w+::|=>|^https?:|^/[\w./-]*$|^\.{1,2}/"
     rb"|\.(?:py|js|tsx?|json|ya?ml|txt|pem|key|html?|php|java|go|rb|md|xml|sh|css|png|svg|conf|cfg|ini|toml|lock|crt|log)$"
 )
+_RANDOM_PART: Final = re.compile(
+    rb"(?<![A-Za-z0-9])(?=[A-Za-z]{0,12}[0-9])(?=[A-Za-z0-9]{0,20}[A-Z])(?=[A-Za-z0-9]{0,20}[a-z])[A-Za-z0-9]{20}"
+)
 _WORDS: Final = re.compile(
     rb"^[A-Za-z]+$|^[a-z]+(?:[_\-. :]+[a-z]+)*[_\-.:]?$|^[A-Z]+(?:[_\-. ]+[A-Z]+)*$|^[a-z]+(?:[A-Z][a-z]+)+$|^(?:[A-Z][a-z]+)+$"
     rb"|^[A-Za-z]+(?:[_\-.][A-Za-z]+)+$"
@@ -38,6 +41,9 @@ _WEAK: Final = frozenset(
 _DIGEST: Final = re.compile(rb"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+[-:].*)$")
 _UUID: Final = re.compile(rb"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION: Final = re.compile(rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$")
+_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd secret user username".split())
+_SCHEME_AND_USER: Final = re.compile(rb"([A-Za-z][\w+.-]*)://(?:\1:\1$|(\w+):\2$)|([A-Za-z]\w*)://\w+:\3$")
+"""``mysql://root:mysql``, ``://app:app``: the password is the scheme's or the user's name."""
 _STRONG_NAME: Final = re.compile(
     rb"passw|passwd|pwd|passphrase|secret|private|api[_\-. ]?key|apikey|auth[_\-. ]?token|access[_\-. ]?(?:key|token)",
     re.IGNORECASE,
@@ -80,6 +86,8 @@ def _in_url(candidate: Candidate, body: bytes) -> Verdict:
     """Between a user name and a host stands nothing but a password; the question is whose."""
     if body.startswith(b"$") or b"(" in body or b"{" in body:
         return "code rather than a value"
+    if body.lower() in _WORDS_FOR_ONE or _SCHEME_AND_USER.search(candidate.before + body):
+        return "a word that stands for a password"
     if body.lower() in _WEAK or _LOCAL_HOST.match(candidate.after):
         return Confidence.low, "a password in a URL, but a well-known word or a host of examples"
     return Confidence.medium if _WORDS.match(body) and len(body) < 12 else Confidence.high, "a password in a URL"
@@ -105,7 +113,7 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     if body.lower() in _LANGUAGE or body.lower() in _WEAK:
         return "a word of the language"
-    if _CODE.search(body) or _VERSION.match(body) or candidate.after.startswith(b"("):
+    if (_CODE.search(body) and not _RANDOM_PART.search(body)) or _VERSION.match(body) or candidate.after.startswith(b"("):
         return "code rather than a value"
     if _WORDS.match(body):
         return "words, not a key"

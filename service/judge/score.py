@@ -8,12 +8,16 @@ Masks, templates, documentation words and values without randomness are dropped.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from service.judge import context, evidence, generic, overlap
+from service.judge import context, entropy, evidence, generic, overlap
+from service.judge.documented import is_documented
 from service.judge.placeholder import placeholder, sequential_share
 from service.records import Candidate, Confidence, Detector, Finding, shannon
+
+_FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html?|woff2?|ttf|pdf|zip|gz)\b")
 
 
 class Reason(enum.StrEnum):
@@ -71,6 +75,8 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
             checks[name] = result.outcome
         reasons.append(result.reason)
         facts.update(result.facts)
+    if is_documented(secret):
+        return Dropped(candidate, Reason.placeholder, "the documentation prints it")
     body = _body(detector, secret)
     if detector.entropy == 0 and (detector.before or detector.checks):
         verdict = generic.weigh(candidate, body, checks)
@@ -80,11 +86,13 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
     clause = placeholder(body)
     if clause is not None:
         return Dropped(candidate, Reason.placeholder, clause)
-    if shannon(body) < detector.least_entropy:
+    if shannon(body) < detector.least_entropy and not (detector.keywords and entropy.looks_random(body)):
         return Dropped(candidate, Reason.low_entropy, "the characters are not random enough")
     assigned = context.name_of(candidate.before)
     if detector.keywords and assigned.identifying:
         return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
+    if _FILE.match(candidate.after):
+        return Dropped(candidate, Reason.other_name, "a part of a file's name")
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
     if sequential_share(body) > 0.4:
         confidence = Confidence.low

@@ -46,7 +46,7 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
     except (binascii.Error, ValueError):
         return CheckResult("failed", "its body is not base64")
     if len(data) < _LEAST_BYTES or len(set(data)) < 8:
-        return CheckResult("failed", "its body is too short for a key")
+        return CheckResult("placeholder", "its body is too short for a key")
     kind = _kind(head[1], data, encrypted)
     if kind is None:
         return CheckResult("failed", "its body does not have the structure of a key")

@@ -93,7 +93,10 @@ class Inspector:
 
     def text(self, text: bytes, hits: list[Hit] | None = None) -> list[Finding]:
         """The findings of a text that is no event, such as a file; ``hits`` are those on just this text, if known."""
-        judgement = score.judge(self._scanner.candidates(text, hits).found)
+        candidates = self._scanner.candidates(text, hits).found
+        if not candidates:
+            return []
+        judgement = score.judge(candidates)
         if self._on_dropped:
             for dropped in judgement.dropped:
                 self._on_dropped(dropped)

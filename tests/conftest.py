@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import ApacheKafka, Broker, EmbeddedBroker, MissingError
+from benchmarks.brokers import ApacheKafka, Broker, EmbeddedBroker, MissingError
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -60,7 +60,8 @@ def unwrap(kind: str, text: bytes, end: int, length: int, phase: int) -> Layer |
         kind: ``base64``, ``hex``, ``utf-16``, or ``unicode-escape`` and ``plain`` for whatever escapes stand near.
         text: where the hit was.
         end: where the hit ended.
-        length: how many bytes before ``end`` the image began, 0 if that is not fixed.
+        length: how many bytes before ``end`` the image began, 0 if that is not fixed; for ``plain`` how far behind ``end``
+            to decode, 0 for as far as there is.
         phase: base64: which character of its group of four the image begins with.
 
     Returns:
@@ -74,7 +75,7 @@ def unwrap(kind: str, text: bytes, end: int, length: int, phase: int) -> Layer |
         case "utf-16":
             return _utf16(text, end - length)
         case _:
-            return _escapes(text, end)
+            return _escapes(text, end, length or REACH_BYTES)
 
 
 def _run(text: bytes, at: int, alphabet: bytes) -> tuple[int, int]:
@@ -126,8 +127,8 @@ def _utf16(text: bytes, at: int) -> Layer | None:
     return Layer("utf-16", text[left:right:2], Span(left, right), ((0, left),), 6)
 
 
-def _escapes(text: bytes, end: int) -> Layer | None:
-    left, right = max(0, end - 4096), min(len(text), end + REACH_BYTES)
+def _escapes(text: bytes, end: int, reach: int) -> Layer | None:
+    left, right = max(0, end - min(4096, reach)), min(len(text), end + min(reach, REACH_BYTES))
     data = bytearray()
     marks = [(0, left)]
     at = left

@@ -7,7 +7,6 @@ something hit does :meth:`Scanner.candidates` look again, at decoded text.
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol, cast
@@ -155,7 +154,7 @@ class Scanner:
                 if b"\\" in window or b"%" in window:
                     for end in ends:
                         if start <= end <= stop:
-                            yield from self._layer(text, "plain", end, 0, 0, depth, unwrapped)
+                            yield from self._layer(text, "plain", end, 8 * capture.reach, 0, depth, unwrapped)
                             break
 
     def _capture(self, index: int) -> Capture:
@@ -171,23 +170,22 @@ class Scanner:
         values = [(begin + start, begin + end) for start, end in assignment.values(window)]
         missed = True
         if values:
-            starts = [start for start, _ in values]
             near = self._words(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
             concerned = {*self.database.always, *(owner for word in near for owner in self.database.owners[word])}
             for index in sorted(concerned):
                 capture = self._capture(index)
                 detector = self.database.detectors[index]
-                stop = min(ends[-1] + capture.reach, len(text))
-                for match in capture.matches(text, max(0, starts[0] - assignment.MOST_BEFORE), stop):
-                    nearest = bisect_left(starts, match.start - assignment.MOST_BEFORE)
-                    if nearest == len(starts) or starts[nearest] > match.start + _MARGIN:
-                        continue
-                    keyword = self._keyword(index, match, near) if detector.keywords else None
-                    if keyword or not detector.keywords:
-                        missed = False
-                        yield _candidate(text, detector, Span(match.start, match.end), keyword)
+                for start, _ in values:
+                    stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
+                    for match in capture.matches(text, max(0, start - _MARGIN), stop):
+                        if match.start > start + assignment.MOST_BEFORE:
+                            break
+                        keyword = self._keyword(index, match, near) if detector.keywords else None
+                        if keyword or not detector.keywords:
+                            missed = False
+                            yield _candidate(text, detector, Span(match.start, match.end), keyword)
         if missed and depth < MOST_LAYERS and (b"\\" in window or b"%" in window):
-            yield from self._layer(text, "plain", ends[0], 0, 0, depth, unwrapped)
+            yield from self._layer(text, "plain", ends[0], 4 * assignment.LONGEST_SEEN, 0, depth, unwrapped)
 
     def _words(self, text: bytes, begin: int, stop: int) -> dict[int, list[int]]:
         """The keywords in a part of the text, by their ids: where each ends."""

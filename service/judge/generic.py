@@ -41,7 +41,7 @@ _WEAK: Final = frozenset(
 _DIGEST: Final = re.compile(rb"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+[-:].*)$")
 _UUID: Final = re.compile(rb"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION: Final = re.compile(rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$")
-_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd secret user username".split())
+_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd username".split())
 _SCHEME_AND_USER: Final = re.compile(rb"([A-Za-z][\w+.-]*)://(?:\1:\1$|(\w+):\2$)|([A-Za-z]\w*)://\w+:\3$")
 """``mysql://root:mysql``, ``://app:app``: the password is the scheme's or the user's name."""
 _STRONG_NAME: Final = re.compile(
@@ -110,7 +110,43 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     return Confidence.medium, "assigned to the name of a password"
 
 
+_ASSIGNED: Final = re.compile(
+    rb"(?:secret|token|api[_. -]?key|access[_.-]?key|auth[_.-]?key|private[_.-]?key|client[_.-]?key|(?:en|de)cryption[_.-]?key"
+    rb"|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat)[A-Za-z0-9_]{0,16}"
+    # name = value
+    rb"(?:[\"'\])\\]{0,4}[ \t]{0,20}(?:(?:=>|:=|[!=]?==?|>)[\s\\]{0,20}|:(?=[\s\\\"'`])[\s\\]{0,20})[@bru]?[\"'`\\(\[]{0,4}"
+    # call('name', 'value')
+    rb"|[\"'][ \t]{0,20},[ \t]{0,20}[\"'`]{1,2}"
+    # name: …, value: …
+    rb"|[\"']?[,\s]{1,24}[\"']?(?:string)?value[\"']?[ \t]{0,4}[:=][\s{]{0,8}(?:[\"']stringValue[\"']:[ \t]{0,4})?[\"']?"
+    # --name value
+    rb"|[ \t=]{1,4}[\"']?)$",
+    re.IGNORECASE,
+)
+_CURSOR: Final = re.compile(
+    rb"(?:next|page|prev|previous|start|starting|continuation|change|lock|sync|idempotency|export|import)"
+    rb"[_-]?(?:page)?[_-]?token[\"']?[^A-Za-z0-9]{1,12}$",
+    re.IGNORECASE,
+)
+_LISTED: Final = re.compile(rb"[\"'][ \t]{0,20},[ \t]{0,20}[\"'`]{1,2}$")
+_OPTION: Final = re.compile(rb"(?:^|\s)-{1,2}[A-Za-z][\w-]*[ =]{1,4}[\"']?$")
+
+
+def _is_assigned(before: bytes) -> bool:
+    """True if a value behind these bytes is assigned to a name that says secret, and not only listed after one."""
+    if not _ASSIGNED.search(before):
+        return False
+    if _LISTED.search(before):  # in a call, not in a list of words
+        return before.rfind(b"(") > max(before.rfind(b"["), before.rfind(b"\n"))
+    return before[-1:] not in (b" ", b"\t") or _OPTION.search(before) is not None or bool(re.search(rb"[:=>][ \t]*$", before))
+
+
 def _key(candidate: Candidate, body: bytes) -> Verdict:
+    if candidate.detector.id == "generic-secret":
+        if not _is_assigned(candidate.before):
+            return "not assigned to a name that says secret"
+        if _CURSOR.search(candidate.before):
+            return "a cursor or an idempotency token"
     if body.lower() in _LANGUAGE or body.lower() in _WEAK:
         return "a word of the language"
     if (_CODE.search(body) and not _RANDOM_PART.search(body)) or _VERSION.match(body) or candidate.after.startswith(b"("):

@@ -14,7 +14,7 @@ _WORDS: Final = re.compile(
 _MASK: Final = re.compile(rb"([xX*.#?_\-])\1{5,}|\.\.\.$|\*{3}|xxxx")
 _RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TEMPLATE: Final = re.compile(
-    rb"^\$[A-Za-z_]|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\(|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|\bprocess\.env\b|\bos\.environ|\bgetenv\b"
+    rb"^\$[A-Za-z_]|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\([A-Za-z_]\w*\)[sd]|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|\bprocess\.env\b|\bos\.environ|\bgetenv\b"
 )
 _SEQUENCES: Final = (
     b"abcdefghijklmnopqrstuvwxyz",
@@ -41,22 +41,16 @@ def placeholder(body: bytes) -> str | None:
     return None
 
 
+_STEPS: Final = 5
+_WALKS: Final = frozenset(line[at : at + _STEPS] for line in _SEQUENCES for at in range(len(line) - _STEPS + 1))
+
+
 def sequential_share(body: bytes) -> float:
     """The share of the body, 0 to 1, that walks along the alphabet, the digits or a keyboard, five steps at least."""
     lower = body.lower()
-    at = walked = 0
-    while at < len(lower) - 4:
-        longest = 0
-        for line in _SEQUENCES:
-            place = line.find(lower[at : at + 5])
-            if place >= 0:
-                length = 5
-                while (
-                    place + length < len(line)
-                    and lower[at + length : at + length + 1] == line[place + length : place + length + 1]
-                ):
-                    length += 1
-                longest = max(longest, length)
-        walked += longest
-        at += longest or 1
+    walked = reached = 0
+    for at in range(len(lower) - _STEPS + 1):
+        if lower[at : at + _STEPS] in _WALKS:
+            walked += at + _STEPS - max(at, reached)
+            reached = at + _STEPS
     return walked / len(body) if body else 0.0

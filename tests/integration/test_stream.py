@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from benchmarks.brokers import Broker
 from service import proof
 from service.app import Service
 from service.settings import Consume, DeadLetters, Fingerprint, Kafka, Publish, Settings, Telemetry
 from service.sources.generator import Generator
-from tests.brokers import Broker
 
 pytestmark = pytest.mark.integration
 

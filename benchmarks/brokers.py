@@ -1,4 +1,4 @@
-"""Real brokers on loopback: Apache Kafka from Maven Central's jars, and the embedded one."""
+"""Real brokers on loopback, for benchmarks and tests: Apache Kafka from Maven Central's jars, and the embedded one."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class MissingError(Exception):
 
 
 class Broker(Protocol):
+    """What tests and benchmarks need to know of a broker."""
+
     address: str
     idempotence: bool
     session_timeout_ms: int
@@ -45,6 +47,7 @@ def ensure_jars() -> None:
 
 
 def await_port(port: int, seconds: float, process: subprocess.Popen[bytes]) -> None:
+    """Returns when somebody listens on the port of the loopback address."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -105,6 +108,7 @@ class ApacheKafka:
         return ["java", *options, "-cp", f"{JARS}/*", *arguments]
 
     def start(self) -> None:
+        """Starts the node and waits for its port."""
         output = (self._folder / "broker.log").open("ab")
         self._process = subprocess.Popen(
             self._java("kafka.Kafka", str(self._properties)), stdout=output, stderr=output, start_new_session=True
@@ -118,6 +122,7 @@ class ApacheKafka:
             self._process.wait()
 
     def stop(self) -> None:
+        """Ends it cleanly, or with a signal that cannot be refused when that takes too long."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:

@@ -1,0 +1,97 @@
+"""Prints the figures: ``python -m benchmarks [scan|service|detectors …]``; all of them without arguments.
+
+Ratios within one run carry over to another machine; absolute figures do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+
+from benchmarks import detector_cost, scan_rate, service_cpu
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
+            model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), model)
+    except OSError:
+        pass
+    return f"{model}, CPython {platform.python_version()}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        cells = (
+            cell.ljust(width) if not at else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  " + "   ".join(cells))
+    print()
+
+
+def _scan(quick: bool) -> None:
+    print("Scan rate on one core, MB/s of CPU time")
+    sizes = (scan_rate.WHOLE, 1024) if quick else scan_rate.SIZES
+    rows = scan_rate.measure(2 if quick else 5, sizes)
+    named = {scan_rate.WHOLE: "whole", 4096: "4 KB", 1024: "1 KB", 300: "0.3 KB"}
+    _table(
+        ("corpus", "records", "bare engine", "hits", "hits, extracted, judged", "findings"),
+        [(r.corpus, named[r.size], f"{r.bare:.0f}", f"{r.hits:.0f}", f"{r.whole:.0f}", str(r.findings)) for r in rows],
+    )
+
+
+def _service(quick: bool) -> None:
+    print("CPU per record, µs: the service beside bare consumers of the same topic")
+    rows = service_cpu.measure((1024,), 60_000, 1) if quick else service_cpu.measure()
+    _table(
+        ("record", "bare, untuned", "bare, tuned", "sluice run", "of untuned", "of tuned"),
+        [
+            (
+                f"{row.size} B",
+                f"{row.untuned:.2f}",
+                f"{row.tuned:.2f}",
+                f"{row.sluice:.2f}",
+                f"{row.sluice / row.untuned:.2f}",
+                f"{row.sluice / row.tuned:.2f}",
+            )
+            for row in rows
+        ],
+    )
+    print(f"  on {rows[0].broker}, {service_cpu.PARTITIONS} partitions, no compression\n")
+
+
+def _detectors(quick: bool) -> None:
+    print("Detectors whose removal makes scanning faster, share of the scan time")
+    rows = detector_cost.measure(groups=4 if quick else None)
+    _table(
+        ("detector", "source", "logs"),
+        [(row.detector, f"{100 * row.source:.1f} %", f"{100 * row.logs:.1f} %") for row in rows[:20]]
+        or [("none above noise", "", "")],
+    )
+
+
+PARTS = {"scan": _scan, "service": _service, "detectors": _detectors}
+
+
+def main() -> int:
+    """Runs the parts that are asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them if none is named")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {min(unknown)!r}; one of {', '.join(PARTS)} expected")
+    print(f"{_machine()}\n")
+    for name in arguments.parts or PARTS:
+        began = time.monotonic()
+        PARTS[name](arguments.quick)
+        print(f"  ({name}: {time.monotonic() - began:.0f} s)\n", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -94,9 +94,8 @@ def _base64(text: bytes, at: int, phase: int) -> Layer | None:
     except binascii.Error:
         return None
     whole = Span(left, right)
-    if data.startswith(b"\x1f\x8b\x08"):
-        inflated = _inflate(data)
-        return Layer("base64+gzip", inflated, whole, ((0, left),), 0) if inflated else None
+    if data.startswith(b"\x1f\x8b\x08") and (inflated := _inflate(data)):
+        return Layer("base64+gzip", inflated, whole, ((0, left),), 0)
     return Layer("base64", data, whole, ((0, left),), 4)
 
 

@@ -7,6 +7,7 @@ something hit does :meth:`Scanner.candidates` look again, at decoded text.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol, cast
@@ -38,7 +39,11 @@ MOST_LAYERS: Final = 2
 
 _BEFORE: Final = 128
 _NEAR: Final = 32
+_LONGEST_KEYWORD: Final = 64
 _MARGIN: Final = 4
+_CLOSE: Final = 64
+_ESCAPED: Final = re.compile(rb"\\+(?:[\"'/nrt]|u00[0-9a-fA-F]{2})|%[0-9a-fA-F]{2}")
+"""An escape in the place of what joins a name and its value, as in JSON that is looked at as the text it is."""
 _AFTER: Final = 64
 
 
@@ -175,7 +180,9 @@ class Scanner:
             for index in sorted(concerned):
                 capture = self._capture(index)
                 detector = self.database.detectors[index]
-                for start, _ in values:
+                for start, end in values:
+                    if detector.keywords and not self._is_near(index, start, end, near):
+                        continue
                     stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
                     for match in capture.matches(text, max(0, start - _MARGIN), stop):
                         if match.start > start + assignment.MOST_BEFORE:
@@ -184,7 +191,7 @@ class Scanner:
                         if keyword or not detector.keywords:
                             missed = False
                             yield _candidate(text, detector, Span(match.start, match.end), keyword)
-        if missed and depth < MOST_LAYERS and (b"\\" in window or b"%" in window):
+        if missed and depth < MOST_LAYERS and _ESCAPED.search(text, max(0, ends[0] - _CLOSE), ends[-1] + _MARGIN):
             yield from self._layer(text, "plain", ends[0], 4 * assignment.LONGEST_SEEN, 0, depth, unwrapped)
 
     def _words(self, text: bytes, begin: int, stop: int) -> dict[int, list[int]]:
@@ -196,6 +203,12 @@ class Scanner:
 
         self.database.words.scan(text[begin:stop], match_event_handler=on_match, scratch=self._words_scratch)
         return found
+
+    def _is_near(self, index: int, start: int, end: int, near: dict[int, list[int]]) -> bool:
+        """True if a keyword of the detector stands about so near to a value that a secret in it may be its."""
+        before = start - assignment.KEYWORD_BEFORE
+        after = end + assignment.KEYWORD_AFTER + _LONGEST_KEYWORD
+        return any(before <= at <= after for word, ends in near.items() if index in self.database.owners[word] for at in ends)
 
     def _keyword(self, index: int, match: Match, near: dict[int, list[int]]) -> str | None:
         """The longest of the detector's keywords that stands near enough before or behind a match."""

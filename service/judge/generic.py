@@ -123,6 +123,7 @@ _ASSIGNED: Final = re.compile(
     rb"|[ \t=]{1,4}[\"']?)$",
     re.IGNORECASE,
 )
+_NAME_BYTES: Final = 72
 _CURSOR: Final = re.compile(
     rb"(?:next|page|prev|previous|start|starting|continuation|change|lock|sync|idempotency|export|import)"
     rb"[_-]?(?:page)?[_-]?token[\"']?[^A-Za-z0-9]{1,12}$",
@@ -143,9 +144,10 @@ def _is_assigned(before: bytes) -> bool:
 
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     if candidate.detector.id == "generic-secret":
-        if not _is_assigned(candidate.before):
+        before = candidate.before[-_NAME_BYTES:]
+        if not _is_assigned(before):
             return "not assigned to a name that says secret"
-        if _CURSOR.search(candidate.before):
+        if _CURSOR.search(before):
             return "a cursor or an idempotency token"
     if body.lower() in _LANGUAGE or body.lower() in _WEAK:
         return "a word of the language"

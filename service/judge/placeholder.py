@@ -25,8 +25,13 @@ _SEQUENCES: Final = (
 )
 
 
+MOST_READ: Final = 512
+"""So many characters say whether a value is a placeholder; a whole key file need not be read for it."""
+
+
 def placeholder(body: bytes) -> str | None:
     """Why the variable part of a secret cannot be anybody's, in a clause; None if nothing says so."""
+    body = body[:MOST_READ]
     if _TEMPLATE.search(body):
         return "a template slot"
     if _WORDS.search(body):
@@ -47,7 +52,7 @@ _WALKS: Final = frozenset(line[at : at + _STEPS] for line in _SEQUENCES for at i
 
 def sequential_share(body: bytes) -> float:
     """The share of the body, 0 to 1, that walks along the alphabet, the digits or a keyboard, five steps at least."""
-    lower = body.lower()
+    lower = body = body[:MOST_READ].lower()
     walked = reached = 0
     for at in range(len(lower) - _STEPS + 1):
         if lower[at : at + _STEPS] in _WALKS:

@@ -200,7 +200,7 @@ def test_layers_inside_layers_decode_one_by_one(kinds: list[bytes], seed: int) -
         encoded = encoders[kind](encoded)
 
     for kind in reversed(kinds):
-        layer = unwrap("plain" if kind == b"escapes" else kind.decode(), encoded, 8, 8, 0)
+        layer = unwrap("plain", encoded, 8, 0, 0) if kind == b"escapes" else unwrap(kind.decode(), encoded, 8, 8, 0)
         assert layer is not None
         encoded = layer.data
 

@@ -47,17 +47,20 @@ _CLASSES: Final = ("OrderService", "TokenCache", "SessionStore", "PaymentGateway
 
 @cache
 def source(most_bytes: int = 128 * 1024 * 1024) -> tuple[bytes, ...]:
-    """The text files of the Python installation and of the environment's packages, each once, at most so many bytes.
+    """The text files of the standard library and of the environment's packages, each once, at most so many bytes.
+
+    What else is installed beside the standard library is left out: it differs from machine to machine.
 
     Returns:
         The contents, in a stable order.
     """
     found = []
     size = 0
-    folders = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")}
-    for folder in sorted(folders):
+    folders = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")]
+    for folder in folders:
         for path in sorted(folder.rglob("*")):
-            if path.suffix not in _SUFFIXES or not path.is_file():
+            beside = folder == folders[0] and "site-packages" in path.parts
+            if beside or path.suffix not in _SUFFIXES or not path.is_file():
                 continue
             data = path.read_bytes()
             if 0 < len(data) <= _MOST_FILE_BYTES:

@@ -142,10 +142,13 @@ def test_a_bomb_in_base64_is_unpacked_to_the_bound_only() -> None:
     assert len(layer.data) == MOST_DECOMPRESSED_BYTES
 
 
-def test_a_damaged_gzip_in_base64_is_no_layer() -> None:
-    run = base64.b64encode(gzip.compress(SECRET)[:10] + b"\xff" * 40)
+def test_a_damaged_gzip_in_base64_is_the_bytes_that_it_is() -> None:
+    data = gzip.compress(SECRET)[:10] + b"\xff" * 40
 
-    assert unwrap("base64", run, 35, 35, 0) is None
+    layer = unwrap("base64", base64.b64encode(data), 35, 35, 0)
+
+    assert layer is not None
+    assert (layer.name, layer.data) == ("base64", data)
 
 
 @pytest.mark.parametrize(

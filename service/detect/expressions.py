@@ -24,6 +24,9 @@ MAX_SECRET_BYTES: Final = 16_384
 MOST_STATES: Final = 20_000
 """What the repeats of an expression may multiply to: beyond, an engine would compile for minutes to refuse it."""
 
+MOST_COUNTED: Final = 24
+"""On the wire a varying repeat is counted up to this; a longer one has no upper bound there."""
+
 DIGITS: Final = frozenset(b"0123456789")
 LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 ALNUM: Final = DIGITS | LETTERS
@@ -407,6 +410,8 @@ def _wire_repeat(body: str, least: int, most: int | None, trailing: bool) -> str
     least = min(least, 512)  # a longer body says no more, and costs states
     if trailing:
         return body + _bounds(least, least) if least else ""
+    if most != least and (most is None or most > MOST_COUNTED):
+        most = None  # counting costs a state for each, and the second pass counts anyway
     return body + _bounds(least, None if most is None or most > 512 else most)
 
 
@@ -504,6 +509,14 @@ def prefixes(node: Node) -> list[bytes]:
 _READABLE: Final = frozenset(range(0x21, 0x7F))
 
 
+@lru_cache(maxsize=4096)
+def _choices(allowed: frozenset[int]) -> bytes:
+    choices = bytes(sorted(allowed & ALNUM) or sorted(allowed & _READABLE) or sorted(allowed))
+    if not choices:
+        raise ExpressionError("a class that matches nothing")
+    return choices
+
+
 def sample(node: Node, rng: random.Random) -> bytes:
     """A random match, of readable characters where the expression leaves the choice."""
     return b"".join(_sample(node, rng))
@@ -512,10 +525,7 @@ def sample(node: Node, rng: random.Random) -> bytes:
 def _sample(node: Node, rng: random.Random) -> Iterator[bytes]:
     match node:
         case Chars(allowed):
-            choices = sorted(allowed & ALNUM) or sorted(allowed & _READABLE) or sorted(allowed)
-            if not choices:
-                raise ExpressionError("a class that matches nothing")
-            yield bytes((rng.choice(choices),))
+            yield bytes((rng.choice(_choices(allowed)),))
         case Sequence(parts):
             for part in parts:
                 yield from _sample(part, rng)
@@ -523,5 +533,9 @@ def _sample(node: Node, rng: random.Random) -> Iterator[bytes]:
             yield from _sample(rng.choice(options), rng)
         case Repeat(inner, least, most):
             longest = max(least, 20) if most is None else most
-            for _ in range(rng.randint(least, min(longest, least + 40))):
+            count = rng.randint(least, min(longest, least + 40))
+            if isinstance(inner, Chars):
+                yield bytes(rng.choices(_choices(inner.allowed), k=count))
+                return
+            for _ in range(count):
                 yield from _sample(inner, rng)

@@ -23,6 +23,7 @@ from service.judge.placeholder import placeholder, sequential_share
 from service.records import Detector, Finding, shannon
 
 _TRIES: Final = 50
+_LEAST_VARIED: Final = 5
 
 
 class Fault(NamedTuple):
@@ -36,6 +37,7 @@ def secret_of(detector: Detector, rng: random.Random) -> bytes:
     """A made-up secret of the detector's type: random, of the right shape, its checksum computed."""
     node = expressions.parse(detector.expression)
     whole = re2.compile(expressions.exact(node).encode("latin-1"), capture.OPTIONS)
+    most = expressions.width(node)[1]
     secret = b""
     for _ in range(_TRIES):
         drawn = secret = expressions.sample(node, rng)
@@ -46,6 +48,8 @@ def secret_of(detector: Detector, rng: random.Random) -> bytes:
             continue
         body = secret[len(detector.prefix_of(secret)) :]
         if detector.assigned and next(assignment.values(b"api_key=" + secret), None) is None:
+            continue
+        if len(set(body)) < min(_LEAST_VARIED, len(body)) or len(body) < min(_LEAST_VARIED, most):
             continue
         if placeholder(body) is None and shannon(body) >= detector.least_entropy and sequential_share(body) < 0.2:
             break

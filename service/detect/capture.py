@@ -20,7 +20,7 @@ from service.records import Detector
 _ESCAPE_TAIL: Final = r"\\[nrtbfv]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m"
 """A letter or digit that ends an escape or a colour code does not go on with the token behind it."""
 
-_RUN: Final = frozenset(b"+/-_")
+_RUN: Final = frozenset(b"+/-_~")
 _ESCAPABLE_BYTES: Final = bytes(sorted(ESCAPABLE))
 
 OPTIONS: Final = re2.Options()

@@ -23,6 +23,19 @@ _DIGESTS: Final = frozenset(
 """The first :data:`_DIGITS` hexadecimal digits of SHA-256."""
 
 
+_BEGINNINGS: Final = frozenset(
+    """
+    354f86b2e7346e78f44a e6158b6f8c69c9423067
+    """.split()  # noqa: SIM905
+)
+"""The same of the first :data:`_BEGINNING` bytes, of those that are printed with varying ends."""
+_BEGINNING: Final = 13
+
+
 def is_documented(secret: bytes) -> bool:
     """True if the secret is one that documentation prints."""
-    return hashlib.sha256(secret).hexdigest()[:_DIGITS] in _DIGESTS
+    return _digest(secret) in _DIGESTS or _digest(secret[:_BEGINNING]) in _BEGINNINGS
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:_DIGITS]

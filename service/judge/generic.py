@@ -41,7 +41,7 @@ _WEAK: Final = frozenset(
 _DIGEST: Final = re.compile(rb"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+[-:].*)$")
 _UUID: Final = re.compile(rb"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _VERSION: Final = re.compile(rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$")
-_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd username".split())
+_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd secret username".split())
 _SCHEME_AND_USER: Final = re.compile(rb"([A-Za-z][\w+.-]*)://(?:\1:\1$|(\w+):\2$)|([A-Za-z]\w*)://\w+:\3$")
 """``mysql://root:mysql``, ``://app:app``: the password is the scheme's or the user's name."""
 _STRONG_NAME: Final = re.compile(

@@ -33,6 +33,7 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         keyword = len(candidate.keyword or "")
         return (
             specificity(candidate, proved),
+            proved,
             frame,
             prefix,
             keyword,

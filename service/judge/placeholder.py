@@ -47,7 +47,22 @@ def placeholder(body: bytes) -> str | None:
 
 
 _STEPS: Final = 5
-_WALKS: Final = frozenset(line[at : at + _STEPS] for line in _SEQUENCES for at in range(len(line) - _STEPS + 1))
+_LONG_WALK: Final = 9
+"""So many steps along the alphabet in one go are nobody's chance: the odds are one in a million million."""
+
+
+def _walks(steps: int) -> frozenset[bytes]:
+    return frozenset(line[at : at + steps] for line in _SEQUENCES for at in range(len(line) - steps + 1))
+
+
+_WALKS: Final = _walks(_STEPS)
+_LONG_WALKS: Final = _walks(_LONG_WALK)
+
+
+def walks_far(body: bytes) -> bool:
+    """True if a part of the body goes so far along the alphabet, the digits or a keyboard that nobody drew it."""
+    lower = body[:MOST_READ].lower()
+    return any(lower[at : at + _LONG_WALK] in _LONG_WALKS for at in range(len(lower) - _LONG_WALK + 1))
 
 
 def sequential_share(body: bytes) -> float:

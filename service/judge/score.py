@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from service.judge import context, entropy, evidence, generic, overlap
 from service.judge.documented import is_documented
-from service.judge.placeholder import placeholder, sequential_share
+from service.judge.placeholder import placeholder, sequential_share, walks_far
 from service.records import Candidate, Confidence, Detector, Finding, shannon
 
 _FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html?|woff2?|ttf|pdf|zip|gz)\b")
@@ -91,6 +91,8 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
     assigned = context.name_of(candidate.before)
     if detector.keywords and assigned.identifying:
         return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
+    if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
+        return Dropped(candidate, Reason.placeholder, "it walks along the alphabet or a keyboard")
     if _FILE.match(candidate.after):
         return Dropped(candidate, Reason.other_name, "a part of a file's name")
     confidence = _confidence(detector, checks, assigned.assigned, reasons)

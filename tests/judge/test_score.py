@@ -141,8 +141,11 @@ def test_masks_documentation_and_monotony_are_dropped_with_their_reason(
     assert [dropped.reason for dropped in judgement.dropped] == [reason]
 
 
-def test_a_walk_along_the_alphabet_is_low(judged: Callable[[str], Judgement]) -> None:
-    assert only(judged("acme_" + "abcdefghijklmnopqrstuvwxyz0123456789")).confidence is Confidence.low
+def test_a_walk_along_the_alphabet_is_nobodys(judged: Callable[[str], Judgement]) -> None:
+    judgement = judged("acme_" + "abcdefghijklmnopqrstuvwxyz0123456789")
+
+    assert not judgement.findings
+    assert [dropped.reason for dropped in judgement.dropped] == [Reason.placeholder]
 
 
 def test_a_checks_placeholder_drops_and_its_facts_are_kept(judged: Callable[[str], Judgement]) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import hyperscan
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from benchmarks import corpora
@@ -65,13 +66,14 @@ def _best(work: Callable[[], int], rounds: int) -> tuple[float, int]:
 
 def _bare(database: Database, records: list[bytes]) -> int:
     count = 0
+    scratch = hyperscan.Scratch(database.compiled)
 
     def on_match(*match: object) -> None:
         nonlocal count
         count += 1
 
     for record in records:
-        database.compiled.scan(record, match_event_handler=on_match)
+        database.compiled.scan(record, match_event_handler=on_match, scratch=scratch)
     return count
 
 

@@ -18,8 +18,10 @@ from typing import Final
 import re2
 
 _NAMES: Final = (
-    "(?:(?i:[_.-]key|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key"
-    "|token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
+    # `key` goes on with no letter: keywords, keyboards and key ids are no secrets
+    "(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key)"
+    "(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
+    "|(?i:token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
 )
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
 _BODY: Final = r"A-Za-z0-9_+/=.~\-"

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import ctypes
 import difflib
+import multiprocessing
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +23,7 @@ from service.decode import layers, sniff
 from service.detect import catalogue, database
 from service.detect.database import Database
 from service.detect.scanner import Scanner
-from service.errors import DetectorError, SettingsError
+from service.errors import DetectorError, SettingsError, SluiceError
 from service.inspection import Inspector
 from service.judge import evidence
 from service.judge.score import Dropped
@@ -57,6 +59,22 @@ def load_database(folders: Iterable[Path] = (), disabled: Sequence[str] = ()) ->
         return [detector for detector in found if detector.id not in disabled]
 
     return database.load(key, detectors), digest
+
+
+def compile_aside(folders: Sequence[Path], disabled: Sequence[str]) -> None:
+    """Puts the database of these detectors into the cache; what :meth:`Service.reload` has another process do."""
+    load_database(folders, disabled)
+
+
+def _stamp(folders: Iterable[Path]) -> frozenset[tuple[str, int, int]]:
+    """Names, sizes and times of the detector files: they differ when a file was changed."""
+    found = []
+    for folder in folders:
+        for path in folder.glob("*/*.toml"):
+            with contextlib.suppress(OSError):
+                about = path.stat()
+                found.append((str(path), about.st_size, about.st_mtime_ns))
+    return frozenset(found)
 
 
 def scanner(loaded: Database) -> Scanner:
@@ -120,6 +138,8 @@ class Service:
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self._pipeline: Pipeline | None = None
+        self.reload_asked = asyncio.Event()
+        """Set it, and the detectors are read again."""
         self.server = Server(
             self.metrics,
             self._live,
@@ -166,6 +186,41 @@ class Service:
         """The fingerprint of a secret under the organisation's key."""
         return self._fingerprinter.secret(Secret(secret))
 
+    async def reload(self) -> bool:
+        """Takes in changed detector files: compiles aside, in a process of its own, and swaps between two fetches.
+
+        Returns:
+            False where a file is wrong: what was there before goes on.
+        """
+        detect = self.settings.detect
+        loop = asyncio.get_running_loop()
+        try:
+            # compiling keeps the interpreter's lock; another process does it, and here it is read from the cache
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
+                await loop.run_in_executor(aside, compile_aside, self._folders, detect.disable)
+            loaded, digest = await loop.run_in_executor(None, load_database, self._folders, detect.disable)
+            fresh = self._inspector_of(loaded)
+        except (SluiceError, OSError, BrokenExecutor) as error:
+            self.metrics.count("sluice_catalogue_reloads_total", outcome="refused")
+            _log.error("detectors not reloaded, the former ones stay", error=str(error))
+            return False
+        self._inspector, self.detectors = fresh, loaded.detectors
+        self._describe(loaded, digest)
+        self.metrics.count("sluice_catalogue_reloads_total", outcome="taken")
+        return True
+
+    async def _watch(self) -> None:
+        """Reloads when the files of the user's folders change, and when :attr:`reload_asked` is set."""
+        known = _stamp(self._folders)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.reload_asked.wait(), self.settings.detect.watch_interval_ms / 1000)
+            asked, now = self.reload_asked.is_set(), _stamp(self._folders)
+            self.reload_asked.clear()
+            if asked or now != known:
+                known = now
+                await self.reload()
+
     def stop(self) -> None:
         """Asks the worker to drain and end."""
         if self._pipeline is not None:
@@ -189,7 +244,11 @@ class Service:
             except (KafkaError, OSError) as error:
                 raise source.unreachable(settings, error) from error
             self._pipeline = Pipeline(settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics)
-            await self._pipeline.run()
+            watching = asyncio.get_running_loop().create_task(self._watch(), name="watch")
+            try:
+                await self._pipeline.run()
+            finally:
+                watching.cancel()
         finally:
             with contextlib.suppress(KafkaError, OSError):
                 await producer.stop()
@@ -212,6 +271,8 @@ class Service:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, on_signal)
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, self.reload_asked.set)
         with contextlib.suppress(asyncio.CancelledError):
             await self.run()
 

@@ -85,6 +85,8 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Folders of detector files beside the ones that come with Sluice."""
     disable: tuple[str, ...] = ()
     """Ids of detectors that are switched off."""
+    watch_interval_ms: int = 2_000
+    """How often the folders are looked at for changed files, which are taken in without a pause; SIGHUP asks at once."""
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -297,6 +299,7 @@ def _relations(settings: Settings) -> None:
         ("consume.fetch_max_bytes", consume.fetch_max_bytes, 1),
         ("consume.max_partition_fetch_bytes", consume.max_partition_fetch_bytes, 1),
         ("consume.new_topic_partitions", consume.new_topic_partitions, 1),
+        ("detect.watch_interval_ms", settings.detect.watch_interval_ms, 100),
         ("kafka.session_timeout_ms", kafka.session_timeout_ms, 1),
         ("kafka.heartbeat_interval_ms", kafka.heartbeat_interval_ms, 1),
         ("kafka.max_poll_interval_ms", kafka.max_poll_interval_ms, 1),

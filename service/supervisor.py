@@ -77,6 +77,13 @@ def run(config: Path | None, settings: Settings, workers: int) -> int:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, on_signal)
+
+    def on_reload(number: int, frame: FrameType | None) -> None:
+        for worker in team:
+            worker.signal(number)
+
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, on_reload)
     team = [_Worker(number, config, settings) for number in range(workers)]
     while not asked:
         for worker in team:

@@ -61,9 +61,12 @@ def _list(style: str, category: str | None) -> int:
     if style == "json":
         print(json.dumps(rows, indent=1))
     elif style == "markdown":
-        print("| id | name | provider | category | severity |\n|---|---|---|---|---|")
-        for row in rows:
-            print(f"| `{row['id']}` | {row['name']} | {row['provider']} | {row['category']} | {row['severity']} |")
+        print(f"# {len(rows)} secret types of {providers} providers")
+        for group in sorted({row["category"] for row in rows}):
+            print(f"\n## {group}\n| id | name | provider | severity |\n|---|---|---|---|")
+            for row in rows:
+                if row["category"] == group:
+                    print(f"| `{row['id']}` | {row['name']} | {row['provider']} | {row['severity']} |")
     elif sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table

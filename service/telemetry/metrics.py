@@ -107,6 +107,12 @@ DECLARED: Final[dict[str, Declared]] = {
         (),
         SECONDS,
     ),
+    "sluice_catalogue_reloads_total": Declared(
+        Counter,
+        "Changed detector files taken in, or refused.",
+        "Refused: see the log for the file and the key that is wrong.",
+        ("outcome",),
+    ),
     "sluice_build_info": Declared(Info, "Version of the service.", "Nothing."),
     "sluice_catalogue_info": Declared(Info, "Digest of the detectors, their number, the size of the database.", "Nothing."),
 }

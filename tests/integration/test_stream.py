@@ -14,13 +14,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.brokers import Broker
 from service import proof
 from service.app import Service
-from service.settings import Consume, DeadLetters, Fingerprint, Kafka, Publish, Settings, Telemetry
+from service.settings import Consume, DeadLetters, Detect, Fingerprint, Kafka, Publish, Settings, Telemetry
 from service.sources.generator import Generator
 
 pytestmark = pytest.mark.integration
@@ -174,6 +175,41 @@ async def test_offsets_are_committed_after_delivery_and_on_shutdown(broker: Brok
         again = await read(broker, settings.publish.topic, 1)
 
     assert len(again) == sum(m.leak is not None for m in made)
+
+
+DETECTOR = """
+provider = "Acme"
+[[secret]]
+id = "acme-token"
+name = "Acme token"
+severity = "high"
+expression = 'acmetok_[A-Za-z0-9]{32}'
+examples = ["ACME_TOKEN={secret}"]
+"""
+
+
+async def test_detectors_of_ones_own_come_in_without_a_pause(embedded_broker: Broker, unique: str, tmp_path: Path) -> None:
+    (tmp_path / "cloud").mkdir()
+    settings = settings_for(embedded_broker, unique)
+    settings = msgspec.structs.replace(settings, detect=Detect(folders=(str(tmp_path),), watch_interval_ms=100))
+    secret = "acmetok_" + "".join(random.Random(8).choices("ABCDEFGHJKMNPQRSTUVWXYZabcdefghkmnpqrstuvwxyz23456789", k=32))
+    async with running(settings) as service:
+        (tmp_path / "cloud" / "acme.toml").write_text(DETECTOR)
+        deadline = time.monotonic() + 90
+        longest, last = 0.0, time.monotonic()
+        while not any(detector.id == "acme-token" for detector in service.detectors):
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+            assert now < deadline
+        (tmp_path / "cloud" / "acme.toml").write_text("provider = ")
+        await produce(embedded_broker, settings.consume.topics[0], [f"ACME_TOKEN={secret}".encode()])
+        documents = [json.loads(r.value) for r in await read(embedded_broker, settings.publish.topic, 1)]
+        await asyncio.sleep(1.0)
+
+        assert [document["detector"]["id"] for document in documents] == ["acme-token"]
+        assert any(detector.id == "acme-token" for detector in service.detectors), "a wrong file changes nothing"
+        print(f"the loop stood still for at most {1000 * longest:.0f} ms")
 
 
 async def test_hostile_records_are_survived(apache_kafka: Broker, unique: str) -> None:

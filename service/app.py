@@ -97,6 +97,7 @@ def tune_allocator() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None)
+            libc.malloc_trim(0)
             libc.mallopt(_M_MMAP_THRESHOLD, 32 * 1024 * 1024)
             libc.mallopt(_M_TRIM_THRESHOLD, 256 * 1024 * 1024)
 

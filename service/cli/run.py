@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(loaded.telemetry.log_level, loaded.telemetry.log_style)
     if arguments.workers > 1:
         return supervisor.run(arguments.config, loaded, arguments.workers)
-    app.tune_allocator()
+    service = app.Service(loaded)
+    app.tune_allocator()  # afterwards: what loading the database took for a moment goes back first
     with asyncio.Runner(loop_factory=app.new_loop) as runner:
-        runner.run(app.Service(loaded).run_until_signalled())
+        runner.run(service.run_until_signalled())
     return ExitCode.ok

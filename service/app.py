@@ -202,12 +202,12 @@ class Service:
             loaded, digest = await loop.run_in_executor(None, load_database, self._folders, detect.disable)
             fresh = self._inspector_of(loaded)
         except (SluiceError, OSError, BrokenExecutor) as error:
-            self.metrics.count("sluice_catalogue_reloads_total", outcome="refused")
+            self.metrics.count("sluice_detect_reloads_total", outcome="refused")
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
             return False
         self._inspector, self.detectors = fresh, loaded.detectors
         self._describe(loaded, digest)
-        self.metrics.count("sluice_catalogue_reloads_total", outcome="taken")
+        self.metrics.count("sluice_detect_reloads_total", outcome="taken")
         return True
 
     async def _watch(self) -> None:

@@ -107,7 +107,7 @@ DECLARED: Final[dict[str, Declared]] = {
         (),
         SECONDS,
     ),
-    "sluice_catalogue_reloads_total": Declared(
+    "sluice_detect_reloads_total": Declared(
         Counter,
         "Changed detector files taken in, or refused.",
         "Refused: see the log for the file and the key that is wrong.",

@@ -81,12 +81,13 @@ def test_a_category_that_does_not_exist_is_told() -> None:
     assert "generic" in done.stderr
 
 
-def test_the_list_as_markdown_is_a_table() -> None:
-    head, rule, *rows = sluice("list", "--format", "markdown", "--category", "generic").stdout.splitlines()
+def test_the_list_as_markdown_is_a_table_for_each_category() -> None:
+    title, _, category, head, rule, *rows = sluice("list", "--format", "markdown", "--category", "generic").stdout.splitlines()
 
-    assert [line.count("|") for line in (head, rule)] == [6, 6]
+    assert title == f"# {len(rows)} secret types of {len({row.split('|')[3] for row in rows})} providers"
+    assert category == "## generic"
     assert rows
-    assert all(row.count("|") == 6 for row in rows)
+    assert all(row.count("|") == 5 for row in (head, rule, *rows))
 
 
 def test_one_detector_is_shown_with_what_it_finds_and_how_to_revoke_it() -> None:

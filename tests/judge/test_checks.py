@@ -170,7 +170,6 @@ CASES: Final[dict[str, Case]] = {
     "telegram-bot-token": Case(
         lambda r: b"7" + draw(r, DIGITS, 9) + b":AA" + draw(r, ALNUM, 33), "neutral", change(3), "told apart"
     ),
-    "url-password": Case(lambda r: draw(r, ALNUM, 14), "neutral", lambda s: b"${" + s + b"}", "placeholder"),
     "zuplo-crc32": Case(lambda r: b"zpka_" + draw(r, LOWER, 32) + b"_" + bytes(8), "passed", change(10)),
 }
 NAMES: Final = sorted(evidence.names())
@@ -578,7 +577,3 @@ class TestStructures:
         credentials = "jürgen:schlüssel-".encode() + draw(random.Random(10), ALNUM, 8)
 
         assert run("basic-auth", base64.b64encode(credentials)).outcome == "passed"
-
-    @pytest.mark.parametrize("mask", [b"****", b"<password>", b"${DB_PASSWORD}", b"changeme", b"xxxxxxxx"])
-    def test_masks_and_templates_in_urls_are_placeholders(self, mask: bytes) -> None:
-        assert run("url-password", mask).outcome == "placeholder"

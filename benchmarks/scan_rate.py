@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import hyperscan
@@ -96,8 +97,8 @@ def measure(rounds: int = 5, sizes: tuple[int, ...] = SIZES) -> list[Row]:
             records = corpora.cut(texts, size) if size else list(texts)
             megabytes = sum(map(len, records)) / 1e6
             parts = slabs(records)
-            bare, _ = _best(lambda records=records: _bare(database, records), rounds)  # type: ignore[misc]
-            hits, _ = _best(lambda parts=parts: _hits(inspector, parts), rounds)  # type: ignore[misc]
-            whole, findings = _best(lambda parts=parts: _whole(inspector, parts), rounds)  # type: ignore[misc]
+            bare, _ = _best(partial(_bare, database, records), rounds)
+            hits, _ = _best(partial(_hits, inspector, parts), rounds)
+            whole, findings = _best(partial(_whole, inspector, parts), rounds)
             rows.append(Row(corpus, size, megabytes / bare, megabytes / hits, megabytes / whole, findings))
     return rows

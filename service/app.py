@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import difflib
 import multiprocessing
 import signal
 import sys
@@ -23,7 +22,7 @@ from service.decode import layers, sniff
 from service.detect import catalogue, database
 from service.detect.database import Database
 from service.detect.scanner import Scanner
-from service.errors import DetectorError, SettingsError, SluiceError
+from service.errors import DetectorError, SettingsError, SluiceError, nearest
 from service.inspection import Inspector
 from service.judge import evidence
 from service.judge.score import Dropped
@@ -93,7 +92,10 @@ def inspector(
 
 
 def tune_allocator() -> None:
-    """Keeps glibc from giving pages back and faulting them in again for every fetch; a third of a consumer's time."""
+    """Keeps glibc from giving pages back and faulting them in again for every fetch; a third of a consumer's time.
+
+    What is free at this moment goes back first: later it would be kept.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None)
@@ -108,12 +110,10 @@ def prove(settings: Settings) -> None:
     Raises:
         SettingsError: an envelope that nobody knows, or a key that is too short.
     """
-    known = sniff.envelopes()
+    known = sorted(sniff.envelopes())
     for topic, envelope in settings.consume.envelopes.items():
         if envelope not in known:
-            near = difflib.get_close_matches(envelope, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(sorted(known))} expected"
-            raise SettingsError(f"consume.envelopes.{topic}: there is no envelope {envelope!r}; {hint}")
+            raise SettingsError(f"consume.envelopes.{topic}: there is no envelope {envelope!r}; {nearest(envelope, known)}")
     if settings.fingerprint.key:
         Fingerprinter(settings.fingerprint.key.encode())
 

@@ -5,7 +5,9 @@ Everything that a user can put right is a :class:`SluiceError`: the command line
 
 from __future__ import annotations
 
+import difflib
 import enum
+from collections.abc import Sequence
 
 
 class ExitCode(enum.IntEnum):
@@ -61,3 +63,9 @@ class SinkRejectedError(Exception):
 
 class TooManyDeadLettersError(SluiceError):
     """Dead letters passed the limit: the consumer stops instead of emptying a topic into the dead letters."""
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What was probably meant by a word that is not among the known ones, for the end of an error's text."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)} expected"

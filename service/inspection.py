@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from service.consume.batches import Slab
@@ -22,7 +23,6 @@ from service.records import Candidate, Confidence, Event, Finding, Location, Ori
 
 MOST_DECODED_BYTES: Final = 16 * 1024 * 1024
 """A longer value is scanned as the text it is; taking it apart would take many times its size in memory."""
-
 
 _WHOLE: Final = frozenset(("text", "syslog", "cri", "oversized", "record"))
 """Envelopes in which a value, or what is beside it, is one text as it stands."""
@@ -180,7 +180,7 @@ class Inspector:
             tally.dropped[dropped.reason.value] += 1
             if self._on_dropped:
                 self._on_dropped(dropped)
-        hiding = _Hiding(candidates, flat) if judgement.findings else None
+        hiding = _Hiding(candidates, flat)
         grouped: dict[tuple[str, bytes], Found] = {}
         for finding in judgement.findings:
             if finding.confidence.rank < self._least:
@@ -194,7 +194,6 @@ class Inspector:
             if earlier is not None:
                 grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
                 continue
-            assert hiding is not None
             location = Location(
                 topic=record.topic if record else None,
                 partition=record.partition if record else 0,
@@ -221,25 +220,31 @@ class _Hiding:
     """Keeps every candidate's secret of an event, also a dropped one's, out of what is told of the place."""
 
     def __init__(self, candidates: Sequence[Candidate], flat: Flat) -> None:
-        self._all: dict[str, str] = {}
-        self._in_names: dict[str, str] = {}
-        for candidate in candidates:
-            raw = candidate.secret.reveal()
-            mask = redact(candidate.secret, candidate.detector.prefix_of(raw))
-            place = flat.place(candidate.place)
-            for form in (raw, flat.data[candidate.place.start : candidate.place.end]):
-                text = form.decode("utf-8", "replace")
-                self._all[text] = mask
-                if place is not None and place.text.kind == "key":
-                    self._in_names[text] = mask
+        self._candidates = candidates
+        self._flat = flat
+
+    @cached_property
+    def _masks(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What to put in the place of each secret as it is written: of all, and of those in members' names."""
+        everywhere: dict[str, str] = {}
+        in_names: dict[str, str] = {}
+        for candidate in self._candidates:
+            raw, span = candidate.secret.reveal(), candidate.place
+            place = self._flat.place(span)
+            forms = {form.decode("utf-8", "replace") for form in (raw, self._flat.data[span.start : span.end])}
+            masks = dict.fromkeys(forms, redact(candidate.secret, candidate.detector.prefix_of(raw)))
+            everywhere |= masks
+            if place is not None and place.text.kind == "key":
+                in_names |= masks
+        return everywhere, in_names
 
     def origin(self, origin: Origin) -> dict[str, str | None]:
         """What the event tells of its origin, masked."""
-        return {name: self._masked(getattr(origin, name), self._all) for name in _TOLD}
+        return {name: self._masked(getattr(origin, name), self._masks[0]) for name in _TOLD}
 
     def field(self, path: str) -> str:
         """The path of a string, masked: a secret may be the name of a member."""
-        return self._masked(path, self._in_names) or ""
+        return self._masked(path, self._masks[1]) or ""
 
     @staticmethod
     def _masked(text: str | None, masks: Mapping[str, str]) -> str | None:

@@ -12,9 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-import re2
-
-from service.detect import assignment, capture, expressions
+from service.detect import assignment, expressions
 from service.detect.database import Database
 from service.detect.expressions import ALNUM
 from service.inspection import Inspector
@@ -36,7 +34,7 @@ class Fault(NamedTuple):
 def secret_of(detector: Detector, rng: random.Random) -> bytes:
     """A made-up secret of the detector's type: random, of the right shape, its checksum computed."""
     node = expressions.parse(detector.expression)
-    whole = re2.compile(expressions.exact(node).encode("latin-1"), capture.OPTIONS)
+    whole = expressions.linear(expressions.exact(node))
     most = expressions.width(node)[1]
     secret = b""
     for _ in range(_TRIES):

@@ -7,7 +7,6 @@ unknown ends the start with its name, its place and what was expected.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -17,7 +16,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from service.errors import SettingsError
+from service.errors import SettingsError, nearest
 
 
 def _masked(table: msgspec.Struct, secret: str) -> str:
@@ -217,7 +216,7 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
         structure = Settings.__annotations__.get(section)
         if structure is None:
             raise SettingsError(
-                f"{name}: there is no section {section!r}; {_nearest(section, list(Settings.__struct_fields__))}"
+                f"{name}: there is no section {section!r}; {nearest(section, list(Settings.__struct_fields__))}"
             )
         found[section, key] = (value, name)
     parsed: list[tuple[str, str, Any, str]] = []
@@ -235,11 +234,6 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
     return parsed
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)} expected"
-
-
 def _told(message: str, places: Mapping[tuple[str, str], str], path: Path | None) -> str:
     """msgspec's message with the key first and the place where it was read."""
     what, _, where = message.partition(" - at `$")
@@ -249,7 +243,7 @@ def _told(message: str, places: Mapping[tuple[str, str], str], path: Path | None
         table: Any = getattr(Settings(), where, None) if where else Settings()
         known = list(table.__struct_fields__)
         place = places.get((where, unknown), str(path))
-        return f"{place}: {where + '.' if where else ''}{unknown}: there is no such key; {_nearest(unknown, known)}"
+        return f"{place}: {where + '.' if where else ''}{unknown}: there is no such key; {nearest(unknown, known)}"
     section_name, _, key = where.partition(".")
     return f"{places.get((section_name, key.partition('[')[0]), str(path))}: {where}: {what}"
 

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from service.errors import ExitCode, SluiceError
+from service.errors import ExitCode, SluiceError, nearest
 
 HELP = "list, show and check the secret types"
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(style: str, category: str | None) -> int:
-    import difflib
+    import itertools
     import json
 
     from service import app
@@ -48,9 +48,7 @@ def _list(style: str, category: str | None) -> int:
     loaded, _ = app.load_database()
     categories = sorted({detector.category for detector in loaded.detectors})
     if category is not None and category not in categories:
-        near = difflib.get_close_matches(category, categories, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(categories)} expected"
-        raise SluiceError(f"{category}: there is no such category; {hint}")
+        raise SluiceError(f"{category}: there is no such category; {nearest(category, categories)}")
     rows = [
         {key: str(getattr(detector, key)) for key in ("id", "name", "provider", "category", "severity", "documentation")}
         for detector in loaded.detectors
@@ -62,11 +60,10 @@ def _list(style: str, category: str | None) -> int:
         print(json.dumps(rows, indent=1))
     elif style == "markdown":
         print(f"# {len(rows)} secret types of {providers} providers")
-        for group in sorted({row["category"] for row in rows}):
+        for group, members in itertools.groupby(rows, key=lambda row: row["category"]):
             print(f"\n## {group}\n| id | name | provider | severity |\n|---|---|---|---|")
-            for row in rows:
-                if row["category"] == group:
-                    print(f"| `{row['id']}` | {row['name']} | {row['provider']} | {row['severity']} |")
+            for row in members:
+                print(f"| `{row['id']}` | {row['name']} | {row['provider']} | {row['severity']} |")
     elif sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers > 1:
         return supervisor.run(arguments.config, loaded, arguments.workers)
     service = app.Service(loaded)
-    app.tune_allocator()  # afterwards: what loading the database took for a moment goes back first
+    app.tune_allocator()  # afterwards: loading the database takes for a moment what is not to be kept
     with asyncio.Runner(loop_factory=app.new_loop) as runner:
         runner.run(service.run_until_signalled())
     return ExitCode.ok

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import re2
+from service.detect import expressions
 
 _NAMES: Final = (
     # `key` goes on with no letter: keywords, keyboards and key ids are no secrets
@@ -50,18 +50,11 @@ LONGEST_SEEN: Final = 512
 MOST_BEFORE: Final = 48
 """So many characters of a value may stand before its first digit, or before the secret."""
 
-_OPTIONS: Final = re2.Options()
-_OPTIONS.encoding = re2.Options.Encoding.LATIN1
-_OPTIONS.log_errors = False
-
 # `=` only pads a value at its end: inside, it would join a name to what is assigned to it
-_EXACT: Final = re2.compile(
-    (
-        rf"{_NAMES.replace('{tail}', '{0,24}')}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
-        r"(?:[A-Za-z_+/.~-]{0,48}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
-        r"|[A-Za-z_+/.~-]{9,48}[0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
-    ).encode("latin-1"),
-    _OPTIONS,
+_EXACT: Final = expressions.linear(
+    rf"{_NAMES.replace('{tail}', '{0,24}')}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
+    r"(?:[A-Za-z_+/.~-]{0,48}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
+    r"|[A-Za-z_+/.~-]{9,48}[0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
 )
 _BODY_BYTES: Final = bytes(byte for byte in range(128) if chr(byte).isalnum() or chr(byte) in "_+/.~-")
 

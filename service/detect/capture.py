@@ -23,12 +23,6 @@ _ESCAPE_TAIL: Final = r"\\[nrtbfv]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9A-Fa
 _RUN: Final = frozenset(b"+/-_~")
 _ESCAPABLE_BYTES: Final = bytes(sorted(ESCAPABLE))
 
-OPTIONS: Final = re2.Options()
-OPTIONS.encoding = re2.Options.Encoding.LATIN1
-OPTIONS.never_nl = False
-OPTIONS.dot_nl = True
-OPTIONS.log_errors = False
-
 
 class Match(NamedTuple):
     """Where a secret stands: its span, and the keyword before it where the detector asks for one."""
@@ -62,7 +56,7 @@ class Capture:
         if keyworded:
             self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
         try:
-            self._pattern = re2.compile(body.encode("latin-1"), OPTIONS)
+            self._pattern = expressions.linear(body)
         except re2.error as error:
             raise ExpressionError(f"{detector.id}: {error}") from error
 

@@ -175,55 +175,34 @@ class Scanner:
         values = [(begin + start, begin + end) for start, end in assignment.values(window)]
         missed = True
         if values:
-            near = self._words(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
-            concerned = {*self.database.always, *(owner for word in near for owner in self.database.owners[word])}
-            for index in sorted(concerned):
+            near = self._keywords(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
+            for index in sorted({*self.database.always, *near}):
                 capture = self._capture(index)
                 detector = self.database.detectors[index]
                 for start, end in values:
-                    if detector.keywords and not self._is_near(index, start, end, near):
+                    if detector.keywords and not _may_reach(near[index], start, end):
                         continue
                     stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
                     for match in capture.matches(text, max(0, start - _MARGIN), stop):
                         if match.start > start + assignment.MOST_BEFORE:
                             break
-                        keyword = self._keyword(index, match, near) if detector.keywords else None
+                        keyword = _longest_near(near[index], match) if detector.keywords else None
                         if keyword or not detector.keywords:
                             missed = False
                             yield _candidate(text, detector, Span(match.start, match.end), keyword)
         if missed and depth < MOST_LAYERS and _ESCAPED.search(text, max(0, ends[0] - _CLOSE), ends[-1] + _MARGIN):
             yield from self._layer(text, "plain", ends[0], 4 * assignment.LONGEST_SEEN, 0, depth, unwrapped)
 
-    def _words(self, text: bytes, begin: int, stop: int) -> dict[int, list[int]]:
-        """The keywords in a part of the text, by their ids: where each ends."""
-        found: defaultdict[int, list[int]] = defaultdict(list)
+    def _keywords(self, text: bytes, begin: int, stop: int) -> dict[int, list[tuple[str, int]]]:
+        """The keywords in a part of the text and where each ends, by the detectors whose they are."""
+        found: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
 
         def on_match(word: int, start: int, end: int, flags: int, context: object) -> None:
-            found[word].append(begin + end)
+            for index in self.database.owners[word]:
+                found[index].append((self.database.keywords[word], begin + end))
 
         self.database.words.scan(text[begin:stop], match_event_handler=on_match, scratch=self._words_scratch)
         return found
-
-    def _is_near(self, index: int, start: int, end: int, near: dict[int, list[int]]) -> bool:
-        """True if a keyword of the detector stands about so near to a value that a secret in it may be its."""
-        before = start - assignment.KEYWORD_BEFORE
-        after = end + assignment.KEYWORD_AFTER + _LONGEST_KEYWORD
-        return any(before <= at <= after for word, ends in near.items() if index in self.database.owners[word] for at in ends)
-
-    def _keyword(self, index: int, match: Match, near: dict[int, list[int]]) -> str | None:
-        """The longest of the detector's keywords that stands near enough before or behind a match."""
-        best = None
-        for word, ends in near.items():
-            keyword = self.database.keywords[word]
-            if index not in self.database.owners[word] or (best and len(keyword) <= len(best)):
-                continue
-            for end in ends:
-                if 0 <= match.start - end <= assignment.KEYWORD_BEFORE or (
-                    match.end < end <= match.end + assignment.KEYWORD_AFTER + len(keyword)
-                ):
-                    best = keyword
-                    break
-        return best
 
     def _layer(
         self,
@@ -246,6 +225,24 @@ class Scanner:
             place = layer.origin(inner.place)
             name = layer.name if inner.encoding is None else f"{layer.name}+{inner.encoding}"
             yield Candidate(inner.detector, inner.secret, inner.span, place, name, inner.before, inner.after, inner.keyword)
+
+
+def _may_reach(keywords: list[tuple[str, int]], start: int, end: int) -> bool:
+    """True if one of the keywords stands so near to a value that a secret in it may be its."""
+    first = start - assignment.KEYWORD_BEFORE
+    last = end + assignment.KEYWORD_AFTER + _LONGEST_KEYWORD
+    return any(first <= at <= last for _, at in keywords)
+
+
+def _longest_near(keywords: list[tuple[str, int]], match: Match) -> str | None:
+    """The longest of the keywords that stands near enough before or behind a match."""
+    near = (
+        keyword
+        for keyword, at in keywords
+        if 0 <= match.start - at <= assignment.KEYWORD_BEFORE
+        or match.end < at <= match.end + assignment.KEYWORD_AFTER + len(keyword)
+    )
+    return max(near, key=len, default=None)
 
 
 def _clusters(ends: list[int]) -> Iterator[list[int]]:

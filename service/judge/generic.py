@@ -130,6 +130,7 @@ _CURSOR: Final = re.compile(
     re.IGNORECASE,
 )
 _LISTED: Final = re.compile(rb"[\"'][ \t]{0,20},[ \t]{0,20}[\"'`]{1,2}$")
+_OPERATOR: Final = re.compile(rb"[:=>][ \t]*$")
 _OPTION: Final = re.compile(rb"(?:^|\s)-{1,2}[A-Za-z][\w-]*[ =]{1,4}[\"']?$")
 
 
@@ -139,7 +140,7 @@ def _is_assigned(before: bytes) -> bool:
         return False
     if _LISTED.search(before):  # in a call, not in a list of words
         return before.rfind(b"(") > max(before.rfind(b"["), before.rfind(b"\n"))
-    return before[-1:] not in (b" ", b"\t") or _OPTION.search(before) is not None or bool(re.search(rb"[:=>][ \t]*$", before))
+    return before[-1:] not in (b" ", b"\t") or bool(_OPTION.search(before) or _OPERATOR.search(before))
 
 
 def _key(candidate: Candidate, body: bytes) -> Verdict:

@@ -91,12 +91,13 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
     assigned = context.name_of(candidate.before)
     if detector.keywords and assigned.identifying:
         return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
-    if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
+    walked = sequential_share(body)
+    if not detector.before and (walks_far(body) or walked > 0.95):
         return Dropped(candidate, Reason.placeholder, "it walks along the alphabet or a keyboard")
     if _FILE.match(candidate.after):
         return Dropped(candidate, Reason.other_name, "a part of a file's name")
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
-    if sequential_share(body) > 0.4:
+    if walked > 0.4:
         confidence = Confidence.low
         reasons.append("it walks along the alphabet or a keyboard")
     return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)

@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check lint types rooms bench constraints clean
+.PHONY: help demo test check lint types rooms bench constraints tools clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
@@ -19,7 +19,7 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP) ## see it at work: an embedded broker, generated events, alerts; SECONDS=30 by default
 	$(BIN)/sluice demo --seconds $(or $(SECONDS),30)
 
-test: $(STAMP) check ## style, types, rooms, and every test
+test: $(STAMP) check tools ## style, types, rooms, and every test
 	$(BIN)/python -m pytest
 
 check: $(STAMP) lint types rooms ## everything but the tests
@@ -40,6 +40,13 @@ bench: $(STAMP) ## every figure of the README
 constraints: $(STAMP) ## resolve the versions anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml --output-file constraints.txt --upgrade
+
+tools: ## what some tests need beside Python (deploy/test-tools.txt): installed where it is missing, by root, on Debian
+	@missing=$$(sed 's/#.*//' deploy/test-tools.txt | xargs -r -n1 sh -c 'dpkg -s "$$0" >/dev/null 2>&1 || echo "$$0"'); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	else echo "missing, tests that need them are skipped (except in CI):" $$missing; fi
 
 clean: ## take away what was installed and cached
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

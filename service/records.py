@@ -119,6 +119,33 @@ class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     documentation: str = ""
 
 
+class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a provider's way with its credentials, each a sentence or two; empty where it is not known."""
+
+    about: str = ""
+    """What the provider does."""
+    create: str = ""
+    """Where such credentials are made."""
+    revoke: str = ""
+    """Where they are revoked, for those that have no ``[secret.revoke]`` of their own."""
+    api: str = ""
+    """The call or command that revokes them."""
+    audit: str = ""
+    """Where their use by others is seen."""
+    scopes: str = ""
+    """How far their permissions can be narrowed."""
+    rotation: str = ""
+    """How they are replaced: two at a time, a time of grace, an expiry."""
+    parallel: bool | None = None
+    """True if the old and the new one work side by side, False if a new one ends the old one at once."""
+    scanning: str = ""
+    """What the provider itself does about its credentials in public code."""
+    partner: bool = False
+    """True if GitHub's secret scanning tells the provider of its credentials in public repositories."""
+    links: Mapping[str, str] = {}
+    """Pages of the provider's documentation: what they tell, and their address."""
+
+
 class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One secret type; the keys are described in ``detectors/README.md``."""
 

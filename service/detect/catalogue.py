@@ -18,7 +18,7 @@ import msgspec
 
 from service.detect import expressions
 from service.errors import DetectorError, ExpressionError
-from service.records import Detector, LiveCheck, Revocation, Severity, shannon
+from service.records import Detector, Knowledge, LiveCheck, Revocation, Severity, shannon
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent.parent / "detectors"
 """The folder of the detectors that Sluice comes with."""
@@ -60,6 +60,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     secret: list[_Entry]
     documentation: str = ""
+    knowledge: Knowledge | None = None
+    """Read where a playbook is written, not kept in the database."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -124,15 +126,40 @@ def load(sources: Sequence[Source], known_checks: Iterable[str] | None = None) -
     return [detector for _, detector in found.values()]
 
 
-def _parse(source: Source) -> list[Detector]:
+def knowledge(sources: Iterable[Source], provider: str) -> Knowledge:
+    """What the files of a provider know of its way with credentials; a later file's word goes before an earlier one's.
+
+    Only files that can speak of the provider are parsed.
+
+    Raises:
+        DetectorError: naming the file and the key.
+    """
+    name = re.compile(rb"\s*=\s*".join((rb"(?m)^provider", rb"['\"]+" + re.escape(provider.encode()) + rb"['\"]")))
+    found = Knowledge()
+    for source in sources:
+        if b"[knowledge" in source.data and name.search(source.data):
+            file = _file(source)
+            if file.provider == provider and file.knowledge is not None:
+                said = {key: value for key in Knowledge.__struct_fields__ if (value := getattr(file.knowledge, key))}
+                if file.knowledge.parallel is not None:
+                    said["parallel"] = file.knowledge.parallel
+                found = msgspec.structs.replace(found, **said)
+    return found
+
+
+def _file(source: Source) -> _File:
     try:
         document = tomllib.loads(source.data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DetectorError(f"{source.name}: this is no TOML: {error}") from error
     try:
-        file = msgspec.convert(document, _File)
+        return msgspec.convert(document, _File)
     except msgspec.ValidationError as error:
         raise DetectorError(f"{source.name}: {_place(str(error), document)}") from error
+
+
+def _parse(source: Source) -> list[Detector]:
+    file = _file(source)
     return [_detector(source, file, entry) for entry in file.secret]
 
 

@@ -88,3 +88,27 @@ def test_the_digest_follows_the_content() -> None:
     assert catalogue.digest([one]) == catalogue.digest([one])
     assert catalogue.digest([one]) != catalogue.digest([Source("cloud", "cloud/a.toml", b"2")])
     assert catalogue.digest([one]) != catalogue.digest([Source("cloud", "cloud/b.toml", b"1")])
+
+
+def with_knowledge(said: str) -> Source:
+    return Source("cloud", "cloud/acme.toml", GOOD.replace("[[secret]]", f"[knowledge]\n{said}\n[[secret]]").encode())
+
+
+def test_knowledge_of_a_provider_is_read_from_its_file_and_kept_out_of_its_detectors() -> None:
+    source = with_knowledge('audit = "Logs"\nparallel = false')
+
+    known = catalogue.knowledge([source, Source("x", "x/y.toml", b"not TOML at all")], "Acme")
+
+    assert (known.audit, known.parallel, known.scopes) == ("Logs", False, "")
+    assert catalogue.load([source]) == load(GOOD)
+
+
+def test_a_later_file_adds_to_what_is_known_of_a_provider() -> None:
+    known = catalogue.knowledge([with_knowledge('audit = "Logs"\nscopes = "Two"'), with_knowledge('scopes = "Three"')], "Acme")
+
+    assert (known.audit, known.scopes) == ("Logs", "Three")
+
+
+def test_an_unknown_key_of_knowledge_is_told() -> None:
+    with pytest.raises(DetectorError, match=r"cloud/acme\.toml: .*`adit`"):
+        catalogue.load([with_knowledge('adit = "Logs"')])

@@ -10,6 +10,12 @@ import pytest
 from benchmarks.brokers import ApacheKafka, Broker, EmbeddedBroker, MissingError
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--seed", type=int, default=1, help="of all that the fault suite draws (default 1)")
+    group.addoption("--rounds", type=int, default=3, help="how often the fault suite kills workers (default 3)")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The tests' databases are cached apart from the user's, and shared between them."""

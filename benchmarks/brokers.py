@@ -69,9 +69,17 @@ class Node:
         settings: its properties, over those that every node has.
         cluster: its id.
         java: options of the Java machine.
+        scram: passwords of users, by mechanism and name.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str], cluster: str, java: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, str],
+        cluster: str,
+        java: Sequence[str],
+        scram: dict[tuple[str, str], str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._options = java
@@ -95,6 +103,8 @@ class Node:
         self._properties = folder / "server.properties"
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         format_it = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
+        users = [f"{mechanism}=[name={name},password={word}]" for (mechanism, name), word in (scram or {}).items()]
+        format_it += [option for user in users for option in ("--add-scram", user)]
         subprocess.run(format_it, check=True, capture_output=True)
 
     def _java(self, *arguments: str) -> list[str]:
@@ -180,6 +190,7 @@ class ApacheKafka(Node):
         outside: a port at which something passes on to its second listener, whose address is :attr:`behind`; clients that
             come this way are told this port.
         java: options of the Java machine; :data:`FOR_TESTS` make it small and quick to start.
+        scram: passwords of users, by mechanism and name.
     """
 
     idempotence = True
@@ -191,6 +202,7 @@ class ApacheKafka(Node):
         settings: dict[str, str] | None = None,
         outside: int | None = None,
         java: Sequence[str] = ("-Xmx768m",),
+        scram: dict[tuple[str, str], str] | None = None,
     ) -> None:
         ensure_jars()
         controller = free_port()
@@ -205,7 +217,7 @@ class ApacheKafka(Node):
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
         }
-        super().__init__(folder, {**single, **listeners, **(settings or {})}, _cluster_id(), java)
+        super().__init__(folder, {**single, **listeners, **(settings or {})}, _cluster_id(), java, scram)
 
     def __enter__(self) -> ApacheKafka:
         self.start()

@@ -17,7 +17,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from service import __version__
-from service.consume import source
+from service.consume import access, source
 from service.decode import layers, sniff
 from service.detect import catalogue, database
 from service.detect.database import Database
@@ -243,7 +243,7 @@ class Service:
             try:
                 await producer.start()
             except (KafkaError, OSError) as error:
-                raise source.unreachable(settings, error) from error
+                raise await access.explained(settings, error) from error
             self._pipeline = Pipeline(settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics)
             watching = asyncio.get_running_loop().create_task(self._watch(), name="watch")
             try:

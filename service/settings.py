@@ -7,9 +7,11 @@ unknown ends the start with its name, its place and what was expected.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,9 +21,10 @@ import msgspec
 from service.errors import SettingsError, nearest
 
 
-def _masked(table: msgspec.Struct, secret: str) -> str:
-    """The table's repr, its secret left out."""
-    shown = {name: "(set)" if name == secret and value else value for name, value in msgspec.structs.asdict(table).items()}
+def _masked(table: msgspec.Struct) -> str:
+    """The table's repr, its secrets left out."""
+    secret = {key for section, key in SECRET_KEYS if section == type(table).__name__.lower()}
+    shown = {name: "(set)" if name in secret and value else value for name, value in msgspec.structs.asdict(table).items()}
     return f"{type(table).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -35,21 +38,35 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Static membership: a restart within the session time-out moves no partition."""
     client_rack: str | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
     sasl_username: str | None = None
     sasl_password: str | None = None
     sasl_password_file: str | None = None
+    sasl_oauth_url: str | None = None
+    """Where tokens are had for client id and secret (RFC 6749, 4.4)."""
+    sasl_oauth_client_id: str | None = None
+    sasl_oauth_client_secret: str | None = None
+    sasl_oauth_client_secret_file: str | None = None
+    sasl_oauth_scope: str = ""
+    sasl_oauth_token_file: str | None = None
+    """A token that somebody else renews, such as a projected service account's; read anew for each connection."""
     ssl_cafile: str | None = None
+    """Authorities that may vouch for the broker, and for the token endpoint; those of the system if not set."""
     ssl_certfile: str | None = None
+    """Our certificate, for brokers that want one."""
     ssl_keyfile: str | None = None
+    ssl_key_password: str | None = None
+    ssl_key_password_file: str | None = None
     session_timeout_ms: int = 30_000
     heartbeat_interval_ms: int = 3_000
     max_poll_interval_ms: int = 300_000
+    metadata_max_age_ms: int = 60_000
+    """How soon new partitions and, with ``consume.topic_pattern``, new topics are seen."""
     idempotence: bool = True
     """An idempotent producer: no doubles from its own retries. A few brokers cannot."""
 
     def __repr__(self) -> str:
-        return _masked(self, "sasl_password")
+        return _masked(self)
 
 
 class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,16 +130,29 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     key_file: str | None = None
 
     def __repr__(self) -> str:
-        return _masked(self, "key")
+        return _masked(self)
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is seen from outside."""
 
     host: str = "127.0.0.1"
+    """Any other address than loopback's needs ``token`` or ``tls_client_cafile``."""
     port: int = 9464
+    socket: str | None = None
+    """A Unix socket to listen on in place of host and port; whoever may open the file may ask."""
+    token: str | None = None
+    """Asked for as ``Authorization: Bearer``, or as the password of Basic."""
+    token_file: str | None = None
+    tls_certfile: str | None = None
+    tls_keyfile: str | None = None
+    tls_client_cafile: str | None = None
+    """Authorities of client certificates: without one nobody is let in."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_style: Literal["auto", "json", "console"] = "auto"
+
+    def __repr__(self) -> str:
+        return _masked(self)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,7 +167,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     telemetry: Telemetry = Telemetry()
 
 
-SECRET_KEYS: Final = (("kafka", "sasl_password"), ("fingerprint", "key"))
+SECRET_KEYS: Final = (
+    ("kafka", "sasl_password"),
+    ("kafka", "sasl_oauth_client_secret"),
+    ("kafka", "ssl_key_password"),
+    ("fingerprint", "key"),
+    ("telemetry", "token"),
+)
 """Keys whose values may come from the environment or a file, not from the settings file."""
 
 _ALIASES: Final = {
@@ -263,6 +299,57 @@ def _with_files(settings: Settings) -> Settings:
     return settings
 
 
+def is_loopback(host: str) -> bool:
+    """True if only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _credentials(kafka: Kafka) -> None:
+    """What the chosen way into the broker needs."""
+    for server in kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise SettingsError(f"kafka.bootstrap_servers: host:port expected, found {server.strip()!r}")
+    if kafka.ssl_keyfile and not kafka.ssl_certfile:
+        raise SettingsError("kafka.ssl_certfile: the certificate of kafka.ssl_keyfile expected")
+    if not kafka.security_protocol.startswith("SASL"):
+        return
+    if kafka.sasl_mechanism != "OAUTHBEARER":
+        if not (kafka.sasl_username and kafka.sasl_password):
+            raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")
+        return
+    if kafka.sasl_oauth_token_file:
+        return
+    if not (kafka.sasl_oauth_url and kafka.sasl_oauth_client_id and kafka.sasl_oauth_client_secret):
+        raise SettingsError(
+            "kafka.sasl_oauth_url, kafka.sasl_oauth_client_id, kafka.sasl_oauth_client_secret: all expected with"
+            " kafka.sasl_mechanism = OAUTHBEARER, or kafka.sasl_oauth_token_file"
+        )
+    url = urllib.parse.urlsplit(kafka.sasl_oauth_url)
+    if url.username or url.password:
+        raise SettingsError("kafka.sasl_oauth_url: no user or password in it; kafka.sasl_oauth_client_id is for that")
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+        raise SettingsError("kafka.sasl_oauth_url: https://… expected, or the client's secret could be read on its way")
+
+
+def _endpoint(telemetry: Telemetry) -> None:
+    """Who may see the endpoint."""
+    if telemetry.token is not None and len(telemetry.token) < 16:
+        raise SettingsError("telemetry.token: 16 characters or more expected; `openssl rand -hex 32` makes a good one")
+    if bool(telemetry.tls_certfile) != bool(telemetry.tls_keyfile):
+        raise SettingsError("telemetry.tls_certfile, telemetry.tls_keyfile: both expected, or none")
+    if telemetry.tls_client_cafile and not telemetry.tls_certfile:
+        raise SettingsError("telemetry.tls_certfile: a certificate of our own expected with telemetry.tls_client_cafile")
+    if telemetry.socket is None and not is_loopback(telemetry.host) and not (telemetry.token or telemetry.tls_client_cafile):
+        raise SettingsError(
+            f"telemetry.host: {telemetry.host} can be reached from outside; a token (SLUICE_TELEMETRY__TOKEN or"
+            " telemetry.token_file) or client certificates (telemetry.tls_client_cafile) expected, or 127.0.0.1"
+        )
+
+
 def _relations(settings: Settings) -> None:
     """Settings that contradict each other."""
     kafka, consume = settings.kafka, settings.consume
@@ -283,8 +370,8 @@ def _relations(settings: Settings) -> None:
             f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes;"
             " reading it would go round for ever"
         )
-    if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
-        raise SettingsError("kafka.sasl_username, kafka.sasl_password: both expected with kafka.security_protocol = SASL_…")
+    _credentials(kafka)
+    _endpoint(settings.telemetry)
     for name, value, least in (
         ("consume.max_in_flight", consume.max_in_flight, 1),
         ("consume.commit_interval_ms", consume.commit_interval_ms, 0),
@@ -297,6 +384,7 @@ def _relations(settings: Settings) -> None:
         ("kafka.session_timeout_ms", kafka.session_timeout_ms, 1),
         ("kafka.heartbeat_interval_ms", kafka.heartbeat_interval_ms, 1),
         ("kafka.max_poll_interval_ms", kafka.max_poll_interval_ms, 1),
+        ("kafka.metadata_max_age_ms", kafka.metadata_max_age_ms, 100),
         ("dead_letters.max_consecutive", settings.dead_letters.max_consecutive, 1),
     ):
         if value < least:

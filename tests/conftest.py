@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +15,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--seed", type=int, default=1, help="of all that the fault suite draws (default 1)")
     group.addoption("--rounds", type=int, default=3, help="how often the fault suite kills workers (default 3)")
+
+
+def missing(what: str) -> NoReturn:
+    """Something that a test needs is not there: it is skipped, except in CI, where that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +35,7 @@ def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     try:
         broker = ApacheKafka(tmp_path_factory.mktemp("kafka"))
     except MissingError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
     with broker:
         yield broker
 

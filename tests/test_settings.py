@@ -209,6 +209,9 @@ class TestSecrets:
             assert secret not in shown
 
 
+BEARER = "[kafka]\nsecurity_protocol = 'SASL_SSL'\nsasl_mechanism = 'OAUTHBEARER'"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -220,6 +223,15 @@ class TestSecrets:
         ("[consume]\ntopics = ['a', 'sluice.dead-letters']", ["consume.topics", "sluice.dead-letters"]),
         ("[publish]\ntopic = 'sluice.events'", ["consume.topics", "sluice.events"]),
         ("[kafka]\nsecurity_protocol = 'SASL_SSL'", ["kafka.sasl_username", "kafka.sasl_password"]),
+        ("[kafka]\nbootstrap_servers = 'kafka'", ["kafka.bootstrap_servers", "host:port", "'kafka'"]),
+        ("[kafka]\nbootstrap_servers = 'a:9092,b:many'", ["kafka.bootstrap_servers", "'b:many'"]),
+        ("[kafka]\nssl_keyfile = 'key'", ["kafka.ssl_certfile"]),
+        (BEARER, ["kafka.sasl_oauth_url", "kafka.sasl_oauth_client_secret", "kafka.sasl_oauth_token_file"]),
+        ("[telemetry]\nhost = '0.0.0.0'", ["telemetry.host", "0.0.0.0", "SLUICE_TELEMETRY__TOKEN", "tls_client_cafile"]),
+        ("[telemetry]\nhost = '::'", ["telemetry.host"]),
+        ("[telemetry]\nhost = 'sluice.internal'", ["telemetry.host"]),
+        ("[telemetry]\ntls_certfile = 'crt'", ["telemetry.tls_certfile", "telemetry.tls_keyfile"]),
+        ("[telemetry]\ntls_client_cafile = 'ca'", ["telemetry.tls_certfile", "telemetry.tls_client_cafile"]),
         ("[dead_letters]\nmax_ratio = 0", ["dead_letters.max_ratio"]),
         ("[dead_letters]\nmax_ratio = 1.5", ["dead_letters.max_ratio"]),
         ("[telemetry]\nport = 70000", ["telemetry.port"]),
@@ -240,3 +252,46 @@ def test_settings_that_only_touch_their_limits_are_fine(place: Place) -> None:
         "[kafka]\nheartbeat_interval_ms = 10000\nsession_timeout_ms = 30000\n"
         "[consume]\ndrain_timeout_ms = 29999\ntopics = []\ntopic_pattern = 'logs[.].*'\n[dead_letters]\nmax_ratio = 1"
     )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_the_endpoint_is_open_to_this_machine(place: Place, host: str) -> None:
+    place.load(f"[telemetry]\nhost = '{host}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("host = '0.0.0.0'", {"SLUICE_TELEMETRY__TOKEN": secrets.token_hex(16)}),
+        ("host = '0.0.0.0'\ntls_certfile = 'crt'\ntls_keyfile = 'key'\ntls_client_cafile = 'ca'", {}),
+        ("host = '0.0.0.0'\nsocket = '/run/sluice.sock'", {}),
+    ],
+)
+def test_the_endpoint_is_open_to_others_only_with_a_key(place: Place, text: str, environment: dict[str, str]) -> None:
+    place.load(f"[telemetry]\n{text}", environment)
+
+
+def test_a_short_token_is_refused_and_not_repeated(place: Place) -> None:
+    message = place.refused("", {"SLUICE_TELEMETRY__TOKEN": "k9" * 4})
+
+    assert "telemetry.token: 16 characters" in message
+    assert "k9" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://idp.example/token", "https://"),
+        ("ftp://idp.example/token", "https://"),
+        ("https://us:word@idp.example/token", "no user or password"),
+    ],
+)
+def test_a_token_endpoint_that_would_give_the_secret_away_is_refused(place: Place, url: str, told: str) -> None:
+    text = f"{BEARER}\nsasl_oauth_url = '{url}'\nsasl_oauth_client_id = 'us'"
+    environment = {"SLUICE_KAFKA__SASL_OAUTH_CLIENT_SECRET": secrets.token_hex(16)}
+
+    message = place.refused(text, environment)
+
+    assert "kafka.sasl_oauth_url" in message
+    assert told in message
+    assert "word" not in message.replace("password", "")

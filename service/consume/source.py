@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import IllegalStateError, KafkaError, TopicAlreadyExistsError
 
 from service.consume import batches
+from service.consume.access import connection, explained
 from service.consume.batches import Slab
 from service.consume.offsets import Offsets
-from service.errors import SettingsError, SourceError
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -24,46 +23,6 @@ from service.telemetry.metrics import Metrics
 _log = logs.get("consume")
 MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
-
-
-def connection(settings: Settings) -> dict[str, Any]:
-    """What every client of the broker is given.
-
-    Raises:
-        SettingsError: a certificate or key cannot be used.
-    """
-    kafka = settings.kafka
-    given: dict[str, Any] = {
-        "bootstrap_servers": kafka.bootstrap_servers.split(","),
-        "client_id": kafka.client_id,
-        "security_protocol": kafka.security_protocol,
-    }
-    if kafka.security_protocol.endswith("SSL"):
-        try:
-            context = ssl.create_default_context(cafile=kafka.ssl_cafile)
-            if kafka.ssl_certfile:
-                context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(f"kafka.ssl_…: a certificate or key cannot be used: {error}") from error
-        given["ssl_context"] = context
-    if kafka.security_protocol.startswith("SASL"):
-        given["sasl_mechanism"] = kafka.sasl_mechanism
-        given["sasl_plain_username"] = kafka.sasl_username
-        given["sasl_plain_password"] = kafka.sasl_password
-    return given
-
-
-def unreachable(settings: Settings, error: Exception) -> SourceError:
-    """What to tell when the broker does not let us in; the library itself says little."""
-    kafka = settings.kafka
-    hints = ["is the broker up and its advertised address right?"]
-    if kafka.security_protocol.startswith("SASL"):
-        hints.append("are the user name and password right for this mechanism?")
-    if kafka.security_protocol.endswith("SSL"):
-        hints.append("does the certificate name this host, and is its authority in kafka.ssl_cafile?")
-    else:
-        hints.append("does it want TLS (kafka.security_protocol)?")
-    return SourceError(f"{kafka.bootstrap_servers}: cannot join: {error}\n  " + "\n  ".join(hints))
 
 
 async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
@@ -88,8 +47,8 @@ async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
                 pass
             except KafkaError as error:
                 _log.warning("topic cannot be created", topic=name, error=type(error).__name__)
-    except (KafkaConnectionError, OSError) as error:
-        raise unreachable(settings, error) from error
+    except (KafkaError, OSError) as error:
+        raise await explained(settings, error) from error
     finally:
         await admin.close()
 
@@ -132,6 +91,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             session_timeout_ms=kafka.session_timeout_ms,
             heartbeat_interval_ms=kafka.heartbeat_interval_ms,
             max_poll_interval_ms=kafka.max_poll_interval_ms,
+            metadata_max_age_ms=kafka.metadata_max_age_ms,
             rebalance_timeout_ms=kafka.session_timeout_ms,
             enable_auto_commit=False,
             auto_offset_reset=consume.start_at,
@@ -150,7 +110,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
-            raise unreachable(self._settings, error) from error
+            raise await explained(self._settings, error) from error
 
     async def stop(self) -> None:
         """Commits what is done and leaves the group."""

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from service import __version__
 from service.consume import access, source
+from service.consume.table import Table
 from service.decode import layers, sniff
 from service.detect import catalogue, database
 from service.detect.database import Database
@@ -28,7 +29,8 @@ from service.judge import evidence
 from service.judge.score import Dropped
 from service.pipeline import Pipeline
 from service.publish.fingerprint import Fingerprinter
-from service.records import Confidence, Detector, Secret
+from service.publish.verdicts import VerdictError, Verdicts
+from service.records import Confidence, Detector, Record, Secret
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -36,6 +38,7 @@ from service.telemetry.server import Server
 
 _log = logs.get("app")
 _LOOP_LATE_SECONDS: Final = 10.0
+_VERDICTS_SECONDS: Final = 15.0
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
@@ -139,6 +142,7 @@ class Service:
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self._pipeline: Pipeline | None = None
+        self.verdicts = Verdicts(settings.verdicts.most)
         self.reload_asked = asyncio.Event()
         """Set it, and the detectors are read again."""
         self.server = Server(
@@ -222,6 +226,16 @@ class Service:
                 known = now
                 await self.reload()
 
+    def _decided(self, record: Record) -> None:
+        """Takes in a verdict; what is none is refused, and the ones before it hold on."""
+        try:
+            self.verdicts.apply(record.key, record.value, record.timestamp / 1000)
+        except VerdictError as error:
+            self.metrics.count("sluice_publish_verdicts_refused_total")
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            _log.warning("a record is no verdict", error=str(error), **place)
+        self.metrics.set("sluice_publish_verdicts", len(self.verdicts))
+
     def stop(self) -> None:
         """Asks the worker to drain and end."""
         if self._pipeline is not None:
@@ -239,17 +253,28 @@ class Service:
         try:
             if settings.consume.create_topics:
                 events = () if settings.consume.topic_pattern else settings.consume.topics
-                await source.create_topics(settings, (*events, settings.publish.topic, settings.dead_letters.topic))
+                made = (*events, settings.publish.topic, settings.dead_letters.topic)
+                await source.create_topics(settings, made, (settings.verdicts.topic,))
             try:
                 await producer.start()
             except (KafkaError, OSError) as error:
                 raise await access.explained(settings, error) from error
-            self._pipeline = Pipeline(settings, lambda: self._inspector, self._fingerprinter, producer, self.metrics)
-            watching = asyncio.get_running_loop().create_task(self._watch(), name="watch")
+            decisions = Table(settings, settings.verdicts.topic, self._decided)
+            await decisions.start()
+            loop = asyncio.get_running_loop()
+            beside = [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
+            self._pipeline = Pipeline(
+                settings, lambda: self._inspector, self._fingerprinter, self.verdicts, producer, self.metrics
+            )
             try:
+                with contextlib.suppress(TimeoutError):  # rather an alert too many than none
+                    await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
                 await self._pipeline.run()
             finally:
-                watching.cancel()
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+                await decisions.stop()
         finally:
             with contextlib.suppress(KafkaError, OSError):
                 await producer.stop()

@@ -26,6 +26,7 @@ from service.publish.delivery import Delivery
 from service.publish.fingerprint import Fingerprinter
 from service.publish.schemas import native
 from service.publish.sinks import kafka
+from service.publish.verdicts import Verdicts
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -43,12 +44,14 @@ class Pipeline:
         settings: Settings,
         inspector: Callable[[], Inspector],
         fingerprinter: Fingerprinter,
+        verdicts: Verdicts,
         producer: Any,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._inspector = inspector
         self._fingerprinter = fingerprinter
+        self._verdicts = verdicts
         self._producer = producer
         self._metrics = metrics
         self._offsets = Offsets()
@@ -128,6 +131,14 @@ class Pipeline:
         )
         detector = item.finding.candidate.detector
         self._metrics.count("sluice_judge_findings_total", detector=detector.id, confidence=item.finding.confidence.value)
+
+        verdict = self._verdicts.of(alert.fingerprint, now := time.time())
+        if verdict is not None:
+            if verdict.silences(item.finding.validity, now, now):
+                self._metrics.count("sluice_judge_dropped_total", reason=f"verdict_{verdict.verdict}")
+                self._finish(slab.topic, slab.partition, work)
+                return
+            alert.body["verdict"] = verdict.told()
 
         async def rejected() -> None:
             await self._send_letter(None, alert.fingerprint.encode(), [("sluice.reason", b"alert_rejected")])

@@ -114,6 +114,15 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Begins the link to a playbook in the alerts, such as ``https://sluice.internal``."""
 
 
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What people decided of secrets; `sluice verdict` writes it, every worker obeys."""
+
+    topic: str = "sluice.verdicts"
+    """Compacted, keyed by fingerprint."""
+    most: int = 100_000
+    """Verdicts kept in memory; of more, the oldest are not obeyed."""
+
+
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where records go that cannot be processed, and when to stop instead."""
 
@@ -162,9 +171,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     consume: Consume = Consume()
     detect: Detect = Detect()
     publish: Publish = Publish()
+    verdicts: Verdicts = Verdicts()
     dead_letters: DeadLetters = DeadLetters()
     fingerprint: Fingerprint = Fingerprint()
     telemetry: Telemetry = Telemetry()
+
+    @property
+    def own_topics(self) -> frozenset[str]:
+        """What Sluice itself writes: reading it as events would go round for ever."""
+        return frozenset((self.publish.topic, self.dead_letters.topic, self.verdicts.topic))
 
 
 SECRET_KEYS: Final = (
@@ -364,7 +379,7 @@ def _relations(settings: Settings) -> None:
         )
     if not consume.topics and not consume.topic_pattern:
         raise SettingsError("consume.topics: at least one topic expected, or consume.topic_pattern")
-    own = {settings.publish.topic, settings.dead_letters.topic}
+    own = settings.own_topics
     if own & set(consume.topics):
         raise SettingsError(
             f"consume.topics: {min(own & set(consume.topics))} is where Sluice itself writes;"
@@ -380,6 +395,7 @@ def _relations(settings: Settings) -> None:
         ("consume.fetch_max_bytes", consume.fetch_max_bytes, 1),
         ("consume.max_partition_fetch_bytes", consume.max_partition_fetch_bytes, 1),
         ("consume.new_topic_partitions", consume.new_topic_partitions, 1),
+        ("verdicts.most", settings.verdicts.most, 1),
         ("detect.watch_interval_ms", settings.detect.watch_interval_ms, 100),
         ("kafka.session_timeout_ms", kafka.session_timeout_ms, 1),
         ("kafka.heartbeat_interval_ms", kafka.heartbeat_interval_ms, 1),

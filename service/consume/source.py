@@ -25,8 +25,13 @@ MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
 
 
-async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
+async def create_topics(settings: Settings, topics: Iterable[str], compacted: Iterable[str] = ()) -> None:
     """Creates what is missing of the topics, where the broker allows it; on three brokers or more with three replicas.
+
+    Args:
+        settings: all of them.
+        topics: those that are kept as the broker's defaults say.
+        compacted: those that keep the last record of each key.
 
     Raises:
         SourceError: the broker cannot be reached.
@@ -37,11 +42,13 @@ async def create_topics(settings: Settings, topics: Iterable[str]) -> None:
         existing = set(await admin.list_topics())
         replicas = min(3, len((await admin.describe_cluster())["brokers"]))
         partitions = settings.consume.new_topic_partitions
-        for name in topics:
+        of_each: dict[str, dict[str, str]] = {name: {} for name in topics}
+        of_each |= {name: {"cleanup.policy": "compact"} for name in compacted}
+        for name, configuration in of_each.items():
             if name in existing:
                 continue
             try:
-                await admin.create_topics([NewTopic(name, partitions, replicas)])
+                await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=configuration)])
                 _log.info("topic created", topic=name)
             except TopicAlreadyExistsError:
                 pass
@@ -70,7 +77,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._drain = drain
         self._paused = False
         self._last_commit = time.monotonic()
-        self._own_topics = {settings.publish.topic, settings.dead_letters.topic}
         self.joined = False
         self.last_poll = time.monotonic()
         self._consumer: Any = None
@@ -103,7 +109,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         )
         try:
             if consume.topic_pattern:
-                own = "|".join(re.escape(topic) for topic in sorted(self._own_topics))
+                own = "|".join(re.escape(topic) for topic in sorted(self._settings.own_topics))
                 self._consumer.subscribe(pattern=f"(?!(?:{own})$)(?:{consume.topic_pattern})", listener=self)
             else:
                 self._consumer.subscribe(consume.topics, listener=self)

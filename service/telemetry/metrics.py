@@ -113,6 +113,12 @@ DECLARED: Final[dict[str, Declared]] = {
         "Refused: see the log for the file and the key that is wrong.",
         ("outcome",),
     ),
+    "sluice_publish_verdicts": Declared(
+        Gauge, "People's verdicts that this worker obeys.", "Near verdicts.most: raise it, or take old ones back."
+    ),
+    "sluice_publish_verdicts_refused_total": Declared(
+        Counter, "Records of the verdicts' topic that are no verdicts.", "See the log for partition, offset and what is wrong."
+    ),
     "sluice_build_info": Declared(Info, "Version of the service.", "Nothing."),
     "sluice_catalogue_info": Declared(Info, "Digest of the detectors, their number, the size of the database.", "Nothing."),
 }

@@ -25,8 +25,9 @@ from service.detect.database import Database
 from service.detect.scanner import Scanner
 from service.errors import DetectorError, SettingsError, SluiceError, nearest
 from service.inspection import Inspector
-from service.judge import evidence
-from service.judge.score import Dropped
+from service.judge import evidence, suppression
+from service.judge.reasons import Dropped
+from service.judge.suppression import Suppression
 from service.pipeline import Pipeline
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
@@ -92,6 +93,16 @@ def inspector(
 ) -> Inspector:
     """An inspector for one thread."""
     return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped)
+
+
+def let_pass(settings: Settings) -> Suppression:
+    """What the settings let pass.
+
+    Raises:
+        SettingsError: an allow-list cannot be read or is wrong.
+    """
+    entries = [entry for file in settings.allow.files for entry in suppression.load(Path(file))]
+    return Suppression(entries, settings.allow.inline)
 
 
 def tune_allocator() -> None:

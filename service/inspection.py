@@ -18,6 +18,7 @@ from service.decode.flat import Flat
 from service.detect.scanner import MOST_HITS, Hit, Scanner
 from service.errors import UndecodableError
 from service.judge import score
+from service.judge.reasons import Dropped, Reason
 from service.publish.redact import redact
 from service.records import Candidate, Confidence, Event, Finding, Location, Origin, Record, Text
 
@@ -72,7 +73,7 @@ class Inspector:
         scanner: Scanner,
         envelopes: Mapping[str, str] | None = None,
         min_confidence: Confidence = Confidence.low,
-        on_dropped: Callable[[score.Dropped], None] | None = None,
+        on_dropped: Callable[[Dropped], None] | None = None,
     ) -> None:
         self._scanner = scanner
         self._envelopes = dict(envelopes or {})
@@ -91,15 +92,33 @@ class Inspector:
             for pattern in database.patterns
         )
 
-    def text(self, text: bytes, hits: list[Hit] | None = None) -> list[Finding]:
-        """The findings of a text that is no event, such as a file; ``hits`` are those on just this text, if known."""
+    def text(
+        self,
+        text: bytes,
+        hits: list[Hit] | None = None,
+        path: str | None = None,
+        on_dropped: Callable[[Dropped], None] | None = None,
+    ) -> list[Finding]:
+        """The findings of a text that is no event, such as a file.
+
+        Args:
+            text: what is looked through.
+            hits: those on just this text, if they are known.
+            path: of the file that it is.
+            on_dropped: told of what is not returned, in place of the one that the inspector was made with.
+        """
         candidates = self._scanner.candidates(text, hits).found
         if not candidates:
             return []
-        judgement = score.judge(candidates)
-        if self._on_dropped:
+        judgement = score.judge(candidates, text, path)
+        tell = on_dropped or self._on_dropped
+        if tell:
             for dropped in judgement.dropped:
-                self._on_dropped(dropped)
+                tell(dropped)
+            for finding in judgement.findings:
+                if finding.confidence.rank < self._least:
+                    clause = f"{finding.confidence}: {'; '.join(finding.reasons)}"
+                    tell(Dropped(finding.candidate, Reason.below_min_confidence, clause))
         return [finding for finding in judgement.findings if finding.confidence.rank >= self._least]
 
     def slabs(self, slabs: Iterable[Slab]) -> tuple[list[Inspected], Tally]:
@@ -175,7 +194,7 @@ class Inspector:
         flat = Flat(event)
         candidates, complete = self._scanner.candidates(flat.data)
         tally.candidates += len(candidates)
-        judgement = score.judge(candidates)
+        judgement = score.judge(candidates, flat.data, event.origin.path)
         for dropped in judgement.dropped:
             tally.dropped[dropped.reason.value] += 1
             if self._on_dropped:
@@ -184,7 +203,7 @@ class Inspector:
         grouped: dict[tuple[str, bytes], Found] = {}
         for finding in judgement.findings:
             if finding.confidence.rank < self._least:
-                tally.dropped["below_min_confidence"] += 1
+                tally.dropped[Reason.below_min_confidence.value] += 1
                 continue
             place = flat.place(finding.candidate.place)
             if place is None:  # in a member's name, which is a text of its own

@@ -319,6 +319,18 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     envelope: str | None = None
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A companion of a secret: what is needed to use it, or tells whose it is."""
+
+    name: str
+    """What it is, such as ``access key id`` or ``domain``."""
+    secret: Secret
+    detector: str = ""
+    """The detector that found it, if it is a finding of its own kind."""
+    harmless: bool = False
+    """True if it may be shown as it is: an account number, a domain."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A candidate that has been judged."""
 
@@ -331,3 +343,11 @@ class Finding(msgspec.Struct, frozen=True):
     """One clause each: why the confidence is what it is."""
     facts: Mapping[str, str] = {}
     validity: Validity = Validity.unchecked
+    parts: Sequence[Part] = ()
+    """What belongs to the secret and stands near it."""
+    marker: str = ""
+    """The inline marker on its line by which people let it pass, as it is written; whether it is obeyed is decided later."""
+    tags: Sequence[str] = ()
+    """Given by rules of the settings."""
+    topic: str | None = None
+    """Where its alert goes, if a rule of the settings says so."""

@@ -123,6 +123,15 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Verdicts kept in memory; of more, the oldest are not obeyed."""
 
 
+class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is let pass."""
+
+    files: tuple[str, ...] = ()
+    """Allow-lists: TOML files of ``[[allow]]`` entries."""
+    inline: Literal["obey", "report"] = "obey"
+    """Whether a marker on a secret's line, such as ``sluice:allow``, lets it pass, or the alert goes out all the same."""
+
+
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where records go that cannot be processed, and when to stop instead."""
 
@@ -172,6 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     detect: Detect = Detect()
     publish: Publish = Publish()
     verdicts: Verdicts = Verdicts()
+    allow: Allow = Allow()
     dead_letters: DeadLetters = DeadLetters()
     fingerprint: Fingerprint = Fingerprint()
     telemetry: Telemetry = Telemetry()

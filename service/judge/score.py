@@ -7,35 +7,19 @@ Masks, templates, documentation words and values without randomness are dropped.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from service.judge import context, entropy, evidence, generic, overlap
+import msgspec
+
+from service.judge import context, entropy, evidence, generic, overlap, suppression
 from service.judge.documented import is_documented
 from service.judge.placeholder import placeholder, sequential_share, walks_far
+from service.judge.reasons import Dropped, Reason
 from service.records import Candidate, Confidence, Detector, Finding, shannon
 
 _FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html?|woff2?|ttf|pdf|zip|gz)\b")
-
-
-class Reason(enum.StrEnum):
-    """Why a candidate did not become a finding."""
-
-    placeholder = "placeholder"
-    low_entropy = "low_entropy"
-    other_name = "other_name"
-    not_a_secret = "not_a_secret"  # noqa: S105 - a reason, not a password
-    overlapped = "overlapped"
-
-
-class Dropped(NamedTuple):
-    """A candidate that is not reported, and why."""
-
-    candidate: Candidate
-    reason: Reason
-    clause: str
 
 
 class Judgement(NamedTuple):
@@ -45,8 +29,14 @@ class Judgement(NamedTuple):
     dropped: list[Dropped]
 
 
-def judge(candidates: Iterable[Candidate]) -> Judgement:
-    """Weighs the candidates of one text and settles their overlaps."""
+def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None = None) -> Judgement:
+    """Weighs the candidates of one text and settles their overlaps.
+
+    Args:
+        candidates: what was found.
+        text: where it was found, for what stands on the same lines and near by.
+        path: of the file that the text is, or is a part of, if it is known.
+    """
     findings: list[Finding] = []
     dropped: list[Dropped] = []
     for candidate in candidates:
@@ -57,7 +47,12 @@ def judge(candidates: Iterable[Candidate]) -> Judgement:
             dropped.append(weighed)
     kept, lost = overlap.settle(findings)
     dropped.extend(Dropped(f.candidate, Reason.overlapped, "a better finding at the same place") for f in lost)
-    return Judgement(kept, dropped)
+    return Judgement([_marked(finding, text) for finding in kept], dropped)
+
+
+def _marked(finding: Finding, text: bytes) -> Finding:
+    found = suppression.marker(text, finding.candidate.place) if text else ""
+    return msgspec.structs.replace(finding, marker=found) if found else finding
 
 
 def weigh(candidate: Candidate) -> Finding | Dropped:

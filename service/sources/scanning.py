@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
 
 from service.detect.scanner import MOST_HITS, OVERLAP_BYTES
 from service.inspection import Inspector
-from service.records import Candidate, Finding, Span
+from service.judge.reasons import Dropped
+from service.records import Finding, Span
 from service.sources import files
 from service.sources.files import Skipped
 
 STREAM_BYTES: Final = 8 * 1024 * 1024
+
+
+class FileDropped(NamedTuple):
+    """A candidate of a file that is not reported; line and column as in :class:`FileFinding`."""
+
+    path: str
+    line: int
+    column: int
+    dropped: Dropped
+
+
+OnDropped = Callable[[FileDropped], None]
 
 
 class FileFinding(NamedTuple):
@@ -24,7 +40,12 @@ class FileFinding(NamedTuple):
     character: int
 
 
-def scan(paths: Iterable[str], inspector: Inspector, skipped: list[Skipped] | None = None) -> Iterator[FileFinding]:
+def scan(
+    paths: Iterable[str],
+    inspector: Inspector,
+    skipped: list[Skipped] | None = None,
+    on_dropped: OnDropped | None = None,
+) -> Iterator[FileFinding]:
     """The findings of the files, in their order. A whole buffer of clean files costs one call of the engine."""
     for buffer in files.buffers(paths, skipped):
         hits = inspector.hits(buffer.data)
@@ -40,11 +61,12 @@ def scan(paths: Iterable[str], inspector: Inspector, skipped: list[Skipped] | No
             if not own and not (cut_off and at >= len(hits)):
                 continue
             text = bytes(buffer.data[file.start : file.end])
-            for finding in inspector.text(text, None if cut_off else own):
+            tell = partial(_tell, on_dropped, file.path, text) if on_dropped else None
+            for finding in inspector.text(text, None if cut_off else own, file.path, tell):
                 yield _placed(file.path, text, finding)
 
 
-def stream(source: BinaryIO, inspector: Inspector) -> Iterator[FileFinding]:
+def stream(source: BinaryIO, inspector: Inspector, on_dropped: OnDropped | None = None) -> Iterator[FileFinding]:
     """The findings of standard input, read in pieces; memory stays bounded however long it goes on."""
     carried = b""
     base = lines = 0
@@ -58,7 +80,8 @@ def stream(source: BinaryIO, inspector: Inspector) -> Iterator[FileFinding]:
         last = not more
         # what ends in the overlap is left to the next piece, where it is seen whole
         limit = len(text) if last else max(0, len(text) - OVERLAP_BYTES)
-        for finding in inspector.text(text, None):
+        tell = partial(_tell, on_dropped, "-", text, lines=lines, limit=None if last else limit) if on_dropped else None
+        for finding in inspector.text(text, None, None, tell):
             place = finding.candidate.place
             if place.start + base <= reported_to or (place.start >= limit and not last):
                 continue
@@ -78,6 +101,13 @@ def stream(source: BinaryIO, inspector: Inspector) -> Iterator[FileFinding]:
         carried, base = text[keep:], base + keep
 
 
+def _tell(on_dropped: OnDropped, path: str, text: bytes, dropped: Dropped, lines: int = 0, limit: int | None = None) -> None:
+    start = dropped.candidate.place.start
+    if limit is None or start < limit:  # what begins behind it is seen again, whole
+        line_start = text.rfind(b"\n", 0, start) + 1
+        on_dropped(FileDropped(path, lines + text.count(b"\n", 0, start) + 1, start - line_start + 1, dropped))
+
+
 def _placed(path: str, text: bytes, finding: Finding) -> FileFinding:
     start = finding.candidate.place.start
     line_start = text.rfind(b"\n", 0, start) + 1
@@ -90,5 +120,4 @@ def _moved(finding: Finding, base: int) -> Finding:
         return finding
     old = finding.candidate
     place = Span(old.place.start + base, old.place.end + base)
-    moved = Candidate(old.detector, old.secret, old.span, place, old.encoding, old.before, old.after, old.keyword)
-    return Finding(moved, finding.severity, finding.confidence, finding.checks, finding.reasons, finding.facts)
+    return msgspec.structs.replace(finding, candidate=msgspec.structs.replace(old, place=place))

@@ -392,3 +392,46 @@ def test_explain_tells_why_something_was_dropped_and_not_what(scan: Scan) -> Non
     assert b"dropped: github-" in done.stderr
     assert b"placeholder" in done.stderr
     assert masked.encode() not in done.stderr
+
+
+def test_a_marker_on_its_line_lets_a_secret_pass_unless_told_otherwise(scan: Scan) -> None:
+    scan.write("settings.py", f'TOKEN = "{token()}"  # gitleaks:allow\nOTHER = "{token(2)}"\n')
+
+    assert [row["line"] for row in scan.rows(".")] == [2]
+    assert [row["line"] for row in scan.rows("--no-inline-allow", ".")] == [1, 2]
+
+
+def test_an_allow_list_lets_one_secret_pass_and_tells_what_never_fired(scan: Scan) -> None:
+    scan.write("settings.py", f'TOKEN = "{token()}"\n')
+    (row,) = scan.rows(".")
+    common = 'owner = "a"\nreason = "b"\nexpires = "never"\n'
+    entries = f'[[allow]]\nfingerprint = "{row["fingerprint"]}"\n{common}[[allow]]\npath = "nowhere/"\n{common}'
+    listed = scan.write("allowed.toml", entries)
+    scan.write("settings.py", f'TOKEN = "{token(2)}"\nOLD = "{token()}"\n')
+
+    done = scan("--format", "jsonl", "--allow", str(listed), "settings.py")
+
+    assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1]
+    assert "[[allow]] 2: let nothing pass" in done.stderr.decode()
+
+
+def test_a_wrong_allow_list_ends_the_scan_with_its_place(scan: Scan) -> None:
+    listed = scan.write("allowed.toml", "[[allow]]\npath = 'a'\n")
+
+    done = scan("--allow", str(listed), ".")
+
+    assert done.returncode == 2
+    assert b"allowed.toml: [[allow]] 1" in done.stderr
+
+
+def test_explain_lists_what_was_dropped_and_why(scan: Scan) -> None:
+    mask = "ghp_" + "x" * 36
+    scan.write("a.py", f'one = "{mask}"\ntwo = "{token()}"  # sluice:allow\n')
+
+    rows = scan.rows("--explain", "a.py")
+
+    assert {(row["dropped"], row["line"]) for row in rows if row["detector"].startswith("github")} == {
+        ("placeholder", 1),
+        ("allowed_inline", 2),
+    }
+    assert token() not in json.dumps(rows)

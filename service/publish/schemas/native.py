@@ -9,7 +9,7 @@ import msgspec
 
 from service.publish.fingerprint import Fingerprinter
 from service.publish.redact import redact
-from service.records import Finding, Location
+from service.records import Finding, Location, Part
 
 SCHEMA: Final = "sluice.alert/1"
 
@@ -80,12 +80,19 @@ def render(
         "checks": dict(finding.checks),
         "reasons": list(finding.reasons),
         "facts": dict(finding.facts),
+        "parts": [_part(part, fingerprinter) for part in finding.parts],
+        "tags": list(finding.tags),
         "occurrences": occurrences,
         "first_seen": seen,
         "last_seen": seen,
         "remediation": {"summary": _summary(finding), "playbook": playbook_url.rstrip("/") + place},
     }
     return Alert(alert_id, fingerprint, finding.severity.value, body)
+
+
+def _part(part: Part, fingerprinter: Fingerprinter) -> dict[str, str]:
+    shown = part.secret.reveal().decode("utf-8", "replace") if part.harmless else redact(part.secret, b"")
+    return {"name": part.name, "value": shown, "fingerprint": fingerprinter.secret(part.secret)}
 
 
 def _summary(finding: Finding) -> str:

@@ -389,7 +389,7 @@ def test_explain_tells_why_something_was_dropped_and_not_what(scan: Scan) -> Non
     done = scan("--explain", ".")
 
     assert done.returncode == 0
-    assert b"dropped: github-" in done.stderr
+    assert b"dropped: ./a.env:1:7  github-personal-access-token" in done.stderr
     assert b"placeholder" in done.stderr
     assert masked.encode() not in done.stderr
 

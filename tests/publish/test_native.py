@@ -122,6 +122,8 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
         },
         "checks": {"github-crc32": "passed"},
         "facts": {},
+        "parts": [],
+        "tags": [],
         "occurrences": 1,
         "first_seen": "2026-03-01T12:29:59Z",
         "last_seen": "2026-03-01T12:29:59Z",

@@ -1,0 +1,19 @@
+import io.github.jopenlibs.vault.Vault;
+import io.github.jopenlibs.vault.VaultConfig;
+import io.github.jopenlibs.vault.VaultException;
+
+final class ExampleToken {
+    static String read() {
+        try {
+            // takes VAULT_ADDR and VAULT_TOKEN from the environment
+            Vault vault = Vault.create(new VaultConfig().engineVersion(2).build());
+            String value = vault.logical().read("secret/example-provider").getData().get("example_token");
+            if (value == null) {
+                throw new IllegalStateException("secret/example-provider holds no field example_token");
+            }
+            return value;
+        } catch (VaultException error) {
+            throw new IllegalStateException("secret/example-provider cannot be read from Vault", error);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+set -eu
+: "${EXAMPLE_TOKEN:?is not set}"

@@ -147,7 +147,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Outcomes that are kept, to answer for the same secret again: an hour if active, a day if inactive."""
 
     def __repr__(self) -> str:
-        return _masked(self, "proxy_credentials")
+        return _masked(self)
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -244,8 +244,8 @@ SECRET_KEYS: Final = (
     ("kafka", "ssl_key_password"),
     ("fingerprint", "key"),
     ("telemetry", "token"),
+    ("probe", "proxy_credentials"),
 )
-SECRET_KEYS: Final = (("kafka", "sasl_password"), ("fingerprint", "key"), ("probe", "proxy_credentials"))
 """Keys whose values may come from the environment or a file, not from the settings file."""
 
 _ALIASES: Final = {

@@ -177,7 +177,7 @@ def _in_path(name: str, value: str) -> str:
 
 def _in_host(name: str, value: str) -> str:
     label = value.lower()
-    if not _LABEL.fullmatch(label):
+    if not value.isascii() or not _LABEL.fullmatch(label):  # lower() makes ASCII of some other letters
         raise _refused(name)
     return label
 

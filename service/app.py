@@ -40,6 +40,8 @@ from service.settings import Probe, Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
+from service.web import pages
+from service.web.library import Library
 
 _log = logs.get("app")
 _LOOP_LATE_SECONDS: Final = 10.0
@@ -177,6 +179,7 @@ class Service:
         self._folders = [Path(folder) for folder in settings.detect.folders]
         loaded, digest = load_database(self._folders, settings.detect.disable)
         self.detectors = loaded.detectors
+        self.library = Library(loaded.detectors, self._folders)
         self._inspector = self._inspector_of(loaded)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
@@ -189,6 +192,7 @@ class Service:
             self._live,
             self.ready,
             {"version": __version__, "catalogue": digest, "detectors": str(len(loaded.detectors))},
+            pages.routes(lambda: self.library),
         )
 
     def _inspector_of(self, loaded: Database) -> Inspector:
@@ -249,6 +253,7 @@ class Service:
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
             return False
         self._inspector, self.detectors = fresh, loaded.detectors
+        self.library = Library(loaded.detectors, self._folders)
         self._describe(loaded, digest)
         self.metrics.count("sluice_detect_reloads_total", outcome="taken")
         return True
@@ -303,8 +308,15 @@ class Service:
             loop = asyncio.get_running_loop()
             beside = [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
             self._pipeline = Pipeline(
-                settings, lambda: self._inspector, self._fingerprinter, self.verdicts, producer, self.metrics
+                settings,
+                lambda: self._inspector,
+                self._fingerprinter,
+                self.verdicts,
+                producer,
+                self.metrics,
+                lambda provider: self.library.knowledge(provider),
             )
+            loop.run_in_executor(None, self.library.read)
             try:
                 with contextlib.suppress(TimeoutError):  # rather an alert too many than none
                     await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)

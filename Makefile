@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check lint types rooms bench constraints tools clean
+.PHONY: help demo test faults check lint types rooms bench constraints tools clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ demo: $(STAMP) ## see it at work: an embedded broker, generated events, alerts; 
 
 test: $(STAMP) check tools ## style, types, rooms, and every test
 	$(BIN)/python -m pytest
+
+faults: $(STAMP) ## break everything that can break, for long; SEED=… ROUNDS=100
+	$(BIN)/python -m pytest -s tests/integration/faults --long --seed $(or $(SEED),$$(date +%s)) --rounds $(or $(ROUNDS),100)
 
 check: $(STAMP) lint types rooms ## everything but the tests
 

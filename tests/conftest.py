@@ -14,6 +14,7 @@ from benchmarks.brokers import ApacheKafka, Broker, EmbeddedBroker, MissingError
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--seed", type=int, default=1, help="of all that the fault suite draws (default 1)")
+    group.addoption("--long", action="store_true", help="the tests marked as long, too")
     group.addoption("--rounds", type=int, default=3, help="how often the fault suite kills workers (default 3)")
 
 
@@ -22,6 +23,12 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = [] if config.getoption("--long") else [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture(scope="session", autouse=True)

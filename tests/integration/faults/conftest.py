@@ -12,7 +12,7 @@ from service.sources.embedded_broker import free_port
 from tests.integration.faults import admin
 from tests.integration.faults.stream import Stream
 
-QUICK = {"group.min.session.timeout.ms": "1000"}
+QUICK = {"group.min.session.timeout.ms": "1000", "auto.create.topics.enable": "false"}
 WITH_RIGHTS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",

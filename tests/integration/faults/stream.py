@@ -162,6 +162,7 @@ class Stream:
             "KAFKA_GROUP_ID": self.group,
             "SLUICE_KAFKA__SESSION_TIMEOUT_MS": "4000",
             "SLUICE_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
+            "SLUICE_KAFKA__METADATA_MAX_AGE_MS": "2000",
             "SLUICE_CONSUME__DRAIN_TIMEOUT_MS": "2000",
             "SLUICE_CONSUME__COMMIT_INTERVAL_MS": "200",
             "SLUICE_CONSUME__TOPICS": self.events,
@@ -179,6 +180,7 @@ class Stream:
             secret = proof.secret_of(rng.choice(detectors), rng).decode("latin-1")
             return f"key={secret}", secret
 
+        self._make = make
         self._generator = Generator(make, leak_ratio=0.05, seed=seed, pool=200)
         self._began = time.monotonic()
         self._feeding: asyncio.Task[None] | None = None
@@ -208,6 +210,22 @@ class Stream:
         await self._start_producer()
         await self._send(self._generator.records(count))
         await self._flush()
+
+    def draw_secret(self) -> str:
+        """A secret of its own, not yet in any record."""
+        return self._make(self.rng)[1]
+
+    async def send_one(self, value: bytes, **options: Any) -> Place:
+        """One record that nobody draws, and where it is."""
+        await self._start_producer()
+        where = await self._producer.send_and_wait(self.events, value, **options)
+        return where.topic, where.partition, where.offset
+
+    def begin_anew(self) -> None:
+        """The topic was made anew: what was planted before is reckoned with, its places are given again."""
+        self.doubtful |= set(self.planted.values())
+        self.planted.clear()
+        self.found.clear()
 
     async def _feed(self, rate: int) -> None:
         await self._start_producer()
@@ -269,6 +287,7 @@ class Stream:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_wait_ms=100,
+            metadata_max_age_ms=1000,
         )
         await consumer.start()
         try:
@@ -299,6 +318,13 @@ class Stream:
         wanted, deadline = len(self.found) + more, time.monotonic() + seconds
         while len(self.found) < wanted:
             assert time.monotonic() < deadline, f"{len(self.found)} alerts, {wanted} expected\n{self.tails()}"
+            await asyncio.sleep(0.05)
+
+    async def until_all_found(self, seconds: float = 60.0) -> None:
+        """Waits until what was planted so far has its alerts."""
+        deadline = time.monotonic() + seconds
+        while self.missing:
+            assert time.monotonic() < deadline, f"{len(self.missing)} alerts are missing\n{self.tails()}"
             await asyncio.sleep(0.05)
 
     async def reckon(self, seconds: float = 90.0) -> str:

@@ -1,1 +1,0 @@
-"""How requests are signed: one file a scheme, with a function ``sign``."""

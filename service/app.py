@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import ctypes
 import multiprocessing
+import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from service import __version__
+from service import __version__, proof
 from service.consume import access, source
 from service.consume.table import Table
 from service.decode import layers, sniff
@@ -26,16 +27,21 @@ from service.detect.scanner import Scanner
 from service.errors import DetectorError, SettingsError, SluiceError, nearest
 from service.inspection import Inspector
 from service.judge import evidence, suppression
+from service.judge.checks import aws_account_id
 from service.judge.reasons import Dropped
 from service.judge.suppression import Suppression
 from service.pipeline import Pipeline
+from service.probe import request
+from service.probe.prober import OnResult, Prober
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
 from service.records import Confidence, Detector, Record, Secret
-from service.settings import Settings
+from service.settings import Probe, Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
+from service.web import pages
+from service.web.library import Library
 
 _log = logs.get("app")
 _LOOP_LATE_SECONDS: Final = 10.0
@@ -56,7 +62,7 @@ def load_database(folders: Iterable[Path] = (), disabled: Sequence[str] = ()) ->
     key = "\0".join((digest, *sorted(disabled)))
 
     def detectors() -> list[Detector]:
-        found = catalogue.load(sources, evidence.names())
+        found = catalogue.load(sources, evidence.names(), request.names())
         if unknown := set(disabled) - {detector.id for detector in found}:
             raise DetectorError(f"detect.disable: there is no detector {min(unknown)!r}; `sluice detectors list` shows all")
         return [detector for detector in found if detector.id not in disabled]
@@ -105,6 +111,30 @@ def let_pass(settings: Settings) -> Suppression:
     return Suppression(entries, settings.allow.inline)
 
 
+def harmless_facts(value: bytes) -> Mapping[str, str]:
+    """What a value holds in clear that tells a tripwire: the account of an AWS access key id."""
+    return aws_account_id.check(value, b"", b"").facts if value[:4] in (b"AKIA", b"ASIA") else {}
+
+
+def prober(settings: Probe, detectors: Sequence[Detector], metrics: Metrics, on_result: OnResult) -> Prober:
+    """The live checks of one process, not yet started.
+
+    Raises:
+        SettingsError: a name that no detector has.
+    """
+    endpoints = sorted({detector.live.endpoint for detector in detectors if detector.live and detector.live.endpoint})
+    known = {name for detector in detectors for name in (detector.id, detector.provider)}
+    for name in settings.endpoints:
+        if name not in endpoints:
+            raise SettingsError(f"probe.endpoints.{name}: no detector asks such a host; {nearest(name, endpoints)}")
+    for key in ("only", "skip"):
+        for name in getattr(settings, key):
+            if name not in known:
+                raise SettingsError(f"probe.{key}: {name!r}: a detector's id or a provider's name expected")
+    rng = random.SystemRandom()
+    return Prober(settings, metrics, on_result, lambda detector: proof.secret_of(detector, rng), harmless_facts)
+
+
 def tune_allocator() -> None:
     """Keeps glibc from giving pages back and faulting them in again for every fetch; a third of a consumer's time.
 
@@ -149,6 +179,7 @@ class Service:
         self._folders = [Path(folder) for folder in settings.detect.folders]
         loaded, digest = load_database(self._folders, settings.detect.disable)
         self.detectors = loaded.detectors
+        self.library = Library(loaded.detectors, self._folders)
         self._inspector = self._inspector_of(loaded)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
@@ -161,6 +192,7 @@ class Service:
             self._live,
             self.ready,
             {"version": __version__, "catalogue": digest, "detectors": str(len(loaded.detectors))},
+            pages.routes(lambda: self.library),
         )
 
     def _inspector_of(self, loaded: Database) -> Inspector:
@@ -221,6 +253,7 @@ class Service:
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
             return False
         self._inspector, self.detectors = fresh, loaded.detectors
+        self.library = Library(loaded.detectors, self._folders)
         self._describe(loaded, digest)
         self.metrics.count("sluice_detect_reloads_total", outcome="taken")
         return True
@@ -275,8 +308,15 @@ class Service:
             loop = asyncio.get_running_loop()
             beside = [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
             self._pipeline = Pipeline(
-                settings, lambda: self._inspector, self._fingerprinter, self.verdicts, producer, self.metrics
+                settings,
+                lambda: self._inspector,
+                self._fingerprinter,
+                self.verdicts,
+                producer,
+                self.metrics,
+                lambda provider: self.library.knowledge(provider),
             )
+            loop.run_in_executor(None, self.library.read)
             try:
                 with contextlib.suppress(TimeoutError):  # rather an alert too many than none
                     await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)

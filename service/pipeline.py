@@ -27,6 +27,7 @@ from service.publish.fingerprint import Fingerprinter
 from service.publish.schemas import native
 from service.publish.sinks import kafka
 from service.publish.verdicts import Verdicts
+from service.records import Knowledge
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -37,7 +38,10 @@ INLINE_BYTES: Final = 32 * 1024
 
 
 class Pipeline:
-    """The loop of one worker. :meth:`run` goes on until :meth:`stop`, or until something makes going on wrong."""
+    """The loop of one worker. :meth:`run` goes on until :meth:`stop`, or until something makes going on wrong.
+
+    ``knowledge`` gives what is known of a provider, for the next steps in the alerts.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Pipeline:
         verdicts: Verdicts,
         producer: Any,
         metrics: Metrics,
+        knowledge: Callable[[str], Knowledge | None] = lambda provider: None,
     ) -> None:
         self._settings = settings
         self._inspector = inspector
@@ -54,6 +59,7 @@ class Pipeline:
         self._verdicts = verdicts
         self._producer = producer
         self._metrics = metrics
+        self._knowledge = knowledge
         self._offsets = Offsets()
         self._delivery = Delivery(kafka.KafkaSink(producer, settings.publish.topic), kafka.NAME, metrics)
         self._limit = deadletter.Limit(settings.dead_letters.max_ratio, settings.dead_letters.max_consecutive)
@@ -122,14 +128,15 @@ class Pipeline:
         self._limit.note(records, letters)
 
     def _alert(self, item: Found, slab: Slab, work: Work | None) -> None:
+        detector = item.finding.candidate.detector
         alert = native.render(
             item.finding,
             item.location,
             self._fingerprinter,
             item.occurrences,
             self._settings.publish.playbook_url,
+            knowledge=self._knowledge(detector.provider),
         )
-        detector = item.finding.candidate.detector
         self._metrics.count("sluice_judge_findings_total", detector=detector.id, confidence=item.finding.confidence.value)
 
         verdict = self._verdicts.of(alert.fingerprint, now := time.time())

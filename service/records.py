@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn, final
+from typing import Any, Final, Literal, NoReturn, final
 
 import msgspec
 
@@ -96,19 +97,71 @@ def shannon(data: bytes) -> float:
     return -sum(n / total * math.log2(n / total) for n in Counter(data).values()) if total else 0.0
 
 
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a provider's answer looks like; everything that is given must hold.
+
+    ``json`` maps dotted paths (``error.code``, ``errors.0.type``) to the value that stands there, to a list of values of
+    which one does, to ``"*"`` (something stands there) or to ``"-"`` (nothing does, or null). ``text`` is a part of the body.
+    """
+
+    status: Sequence[int] = ()
+    json: Mapping[str, Any] = {}
+    text: str = ""
+
+
+PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9 '._-]*)\}")
+"""A name in braces, for what is filled in. GraphQL's braces are followed by a blank, so they are none."""
+
+
 class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How to ask a provider whether a secret is live. ``{secret}`` and companions stand in braces."""
+    """How to ask a provider whether a secret is live, changing nothing and costing nothing.
+
+    ``{secret}`` and the names of companions stand in braces. The host is the catalogue's or the operator's, never the
+    event's: ``url`` begins with ``https://`` and a fixed host, of which at most a label in front is a companion, or with
+    ``/`` where the operator names the host.
+    """
 
     url: str
-    method: str = "GET"
+    method: Literal["GET", "HEAD", "POST"] = "GET"
+    endpoint: str = ""
+    """The key of ``[probe.endpoints]`` under which an operator names hosts, asked in place of those in ``url`` and ``also``."""
+    also: Sequence[str] = ()
+    """Further origins of the same provider, such as regions: a secret is inactive where all of them refuse it."""
+    part: str = ""
+    """An expression of the whole secret with one group, whose text is ``{part}``: the path of a URL, or a region in a key."""
     headers: Mapping[str, str] = {}
+    basic: str = ""
+    """``user:password`` of basic authentication."""
     query: Mapping[str, str] = {}
-    body: str = ""
-    active: Sequence[int] = (200,)
-    """HTTP status that means: live."""
-    inactive: Sequence[int] = (401,)
-    """HTTP status that means: refused as a credential."""
+    form: Mapping[str, str] = {}
+    json: Any = None
+    """The document that is sent, placeholders in its strings."""
+    sign: Mapping[str, str] = {}
+    """``by`` names a signer of ``service/probe/signers/``; the rest are its arguments."""
+    reader: str = ""
+    """A reader of ``service/probe/readers/``, for answers that ``active`` and ``inactive`` cannot describe."""
+    active: Sequence[int | Answer] = (200,)
+    """What says that it is live: a status, or more. Answers with a body are looked at before mere statuses."""
+    inactive: Sequence[int | Answer] = (401,)
+    """What says that it is refused as a credential. What is not described is unknown."""
+    unpaired: Sequence[int | Answer] = ()
+    """What says that secret and companion do not belong together, which tells nothing of either alone."""
+    facts: Mapping[str, str] = {}
+    """Harmless facts of a live secret's answer: name to dotted path, or to ``header:name``."""
     note: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of :attr:`url`, empty where the operator names it."""
+        return "" if self.url.startswith("/") else self.url[: len(self.url) - len(self.path)] or self.url
+
+    @property
+    def path(self) -> str:
+        """What :attr:`url` asks of the host, from the first ``/`` behind it on."""
+        if self.url.startswith("/"):
+            return self.url
+        _, slash, path = self.url.removeprefix("https://").partition("/")
+        return slash + path
 
 
 class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

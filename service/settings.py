@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -105,6 +105,51 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How often the folders are looked at for changed files, which are taken in without a pause; SIGHUP asks at once."""
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether providers are asked if a secret is live. Off until switched on: asking sends the secret to its provider."""
+
+    enabled: bool = False
+    only: tuple[str, ...] = ()
+    """Ids of detectors and names of providers that are asked; all if empty."""
+    skip: tuple[str, ...] = ()
+    """Ids of detectors and names of providers that are not."""
+    min_confidence: Literal["low", "medium", "high"] = "medium"
+    """Of a finding that is asked about: what is no secret should go nowhere."""
+    endpoints: dict[str, str] = {}
+    """Hosts of one's own, by the names that the detectors give them (``gitlab``, ``vault``, ``npm``): one URL or more,
+    separated by blanks. They are asked in place of the provider's public ones."""
+    allow_private: tuple[str, ...] = ()
+    """Host names whose addresses need not be public, and which may be asked without TLS."""
+    proxy: str | None = None
+    """``http://host:port``, through which everything goes. Names are then resolved, and addresses judged, by the proxy."""
+    proxy_credentials: str | None = None
+    """``user:password``."""
+    proxy_credentials_file: str | None = None
+    ca_file: str | None = None
+    """Certificates that are trusted, in place of the system's."""
+    canary_accounts: tuple[str, ...] = ()
+    """AWS accounts whose keys are tripwires, beside the known ones: they are never asked about."""
+    concurrency: int = 16
+    """Checks under way at once."""
+    concurrency_per_provider: int = 2
+    rate_per_provider: float = 2.0
+    """Requests a second to one provider, of one worker."""
+    timeout_ms: int = 10_000
+    attempts: int = 3
+    """How often a request is sent, while the provider does not answer or asks us to wait."""
+    breaker_failures: int = 5
+    """After so many failures in a row a provider is left alone."""
+    breaker_open_ms: int = 60_000
+    """For so long at first; twice as long after each failure more, up to 15 minutes."""
+    max_waiting: int = 10_000
+    """Findings that wait to be asked about; above it the oldest stays unchecked."""
+    max_remembered: int = 10_000
+    """Outcomes that are kept, to answer for the same secret again: an hour if active, a day if inactive."""
+
+    def __repr__(self) -> str:
+        return _masked(self)
+
+
 class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where alerts go."""
 
@@ -179,6 +224,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kafka: Kafka = Kafka()
     consume: Consume = Consume()
     detect: Detect = Detect()
+    probe: Probe = Probe()
     publish: Publish = Publish()
     verdicts: Verdicts = Verdicts()
     allow: Allow = Allow()
@@ -198,6 +244,7 @@ SECRET_KEYS: Final = (
     ("kafka", "ssl_key_password"),
     ("fingerprint", "key"),
     ("telemetry", "token"),
+    ("probe", "proxy_credentials"),
 )
 """Keys whose values may come from the environment or a file, not from the settings file."""
 
@@ -412,6 +459,14 @@ def _relations(settings: Settings) -> None:
         ("kafka.max_poll_interval_ms", kafka.max_poll_interval_ms, 1),
         ("kafka.metadata_max_age_ms", kafka.metadata_max_age_ms, 100),
         ("dead_letters.max_consecutive", settings.dead_letters.max_consecutive, 1),
+        ("probe.concurrency", settings.probe.concurrency, 1),
+        ("probe.concurrency_per_provider", settings.probe.concurrency_per_provider, 1),
+        ("probe.timeout_ms", settings.probe.timeout_ms, 1),
+        ("probe.attempts", settings.probe.attempts, 1),
+        ("probe.breaker_failures", settings.probe.breaker_failures, 1),
+        ("probe.breaker_open_ms", settings.probe.breaker_open_ms, 1),
+        ("probe.max_waiting", settings.probe.max_waiting, 1),
+        ("probe.max_remembered", settings.probe.max_remembered, 0),
     ):
         if value < least:
             raise SettingsError(f"{name}: {least} or more expected, found {value}")
@@ -424,3 +479,31 @@ def _relations(settings: Settings) -> None:
             raise SettingsError(f"consume.topic_pattern: an expression expected: {error}") from error
     if not 0 < settings.dead_letters.max_ratio <= 1:
         raise SettingsError("dead_letters.max_ratio: more than 0 and at most 1 expected")
+    _probe(settings.probe)
+
+
+def _probe(probe: Probe) -> None:
+    """Where live checks go."""
+    for name, urls in probe.endpoints.items():
+        if not urls.split():
+            raise SettingsError(f"probe.endpoints.{name}: https://host expected")
+        for url in urls.split():
+            _target(f"probe.endpoints.{name}", url, probe.allow_private)
+    if probe.proxy is not None:
+        parts = urllib.parse.urlsplit(probe.proxy)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.path.strip("/"):
+            raise SettingsError("probe.proxy: http://host:port expected; a password goes into probe.proxy_credentials_file")
+    if probe.rate_per_provider <= 0:
+        raise SettingsError("probe.rate_per_provider: more than 0 requests a second expected")
+
+
+def _target(key: str, url: str, private: Sequence[str]) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urllib.parse.urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingsError(f"{key}: https://host expected, with a port or a path where there is one; found {url!r}")
+    if parts.scheme == "http" and parts.hostname not in private:
+        raise SettingsError(f"{key}: https expected; without TLS only what probe.allow_private names")

@@ -122,6 +122,7 @@ def _check(folder: Path | None) -> int:
     from service import app, proof
     from service.detect import catalogue
     from service.judge import evidence
+    from service.probe import request
     from service.records import Confidence
 
     roots: list[Path] = []
@@ -131,7 +132,7 @@ def _check(folder: Path | None) -> int:
         sources = [s for s in catalogue.read([root.resolve()]) if root == folder or s.category == folder.resolve().name]
         if not sources:
             raise SluiceError(f"{folder}: no detector files in it; <category>/<provider>.toml expected")
-        only = [detector.id for detector in catalogue.load(sources, evidence.names())]
+        only = [detector.id for detector in catalogue.load(sources, evidence.names(), request.names())]
         if root.resolve() != catalogue.BUILT_IN:
             roots.append(root)
     loaded, _ = app.load_database(roots)

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from service.detect import expressions
+from service.detect import expressions, live
 from service.errors import DetectorError, ExpressionError
 from service.records import Detector, Knowledge, LiveCheck, Revocation, Severity, shannon
 
@@ -100,7 +100,9 @@ def digest(sources: Sequence[Source]) -> str:
     return state.hexdigest()
 
 
-def load(sources: Sequence[Source], known_checks: Iterable[str] | None = None) -> list[Detector]:
+def load(
+    sources: Sequence[Source], known_checks: Iterable[str] | None = None, known_live: Iterable[str] | None = None
+) -> list[Detector]:
     """The detectors of the files, proved to be well-formed.
 
     A later file's detector replaces an earlier one of the same id (that is how a user overrides one); within one file,
@@ -109,16 +111,20 @@ def load(sources: Sequence[Source], known_checks: Iterable[str] | None = None) -
     Args:
         sources: what :func:`read` gave.
         known_checks: the names that ``checks`` may hold; None leaves them unproved.
+        known_live: the names that ``live.sign.by`` and ``live.reader`` may hold; None leaves them unproved.
 
     Raises:
         DetectorError: naming the file, the detector and the key.
     """
     found: dict[str, tuple[str, Detector]] = {}
     checks = None if known_checks is None else frozenset(known_checks)
+    probes = None if known_live is None else frozenset(known_live)
     for source in sources:
         for detector in _parse(source):
             if checks is not None and (unknown := set(detector.checks) - checks):
                 raise _wrong(source, detector.id, "checks", f"there is no check named {min(unknown)!r}")
+            for key, what in live.faults(detector.live, detector.companions, probes) if detector.live else ():
+                raise _wrong(source, detector.id, f"live.{key}", what)
             earlier = found.get(detector.id)
             if earlier is not None and earlier[0] == source.name:
                 raise _wrong(source, detector.id, "id", "this id stands twice in the file")

@@ -144,9 +144,9 @@ def summary(detector: Detector, knowledge: Knowledge | None = None) -> str:
         return f"Change the password behind this {what}, and look for logins of others."
     if found is Kind.encrypted:
         return f"Change the secrets inside this {what}, and keep its passphrase elsewhere."
-    where, path = console(detector, knowledge)
+    where, _ = console(detector, knowledge)
     verb = "Change" if found is Kind.password else "Replace" if found is Kind.private_key else "Revoke"
-    shown = f" ({where})" if path and found is not Kind.private_key else ""
+    shown = f" ({where})" if where and found is not Kind.private_key else ""
     return f"{verb} this {what}{shown}, put a new one into a secrets manager, and look for its use by others."
 
 

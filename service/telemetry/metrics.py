@@ -87,6 +87,42 @@ DECLARED: Final[dict[str, Declared]] = {
         ("detector", "confidence"),
     ),
     "sluice_judge_dropped_total": Declared(Counter, "Candidates that are not reported, by reason.", "Nothing.", ("reason",)),
+    "sluice_probe_results_total": Declared(
+        Counter,
+        "Answers to whether a secret is live, by provider.",
+        "Active ones are urgent: read their alerts.",
+        ("provider", "validity"),
+    ),
+    "sluice_probe_unknown_total": Declared(
+        Counter,
+        "Live checks that could not tell, by reason.",
+        "control_failed: the check is wrong; companion_missing, endpoint_unset: see the settings; others: the network.",
+        ("reason",),
+    ),
+    "sluice_probe_skipped_total": Declared(
+        Counter,
+        "Findings that are not asked about, by reason.",
+        "queue_full: raise probe.rate_per_provider or probe.concurrency.",
+        ("reason",),
+    ),
+    "sluice_probe_requests_total": Declared(
+        Counter, "Requests to providers, by what became of them.", "See the reason; try `sluice check`.", ("outcome",)
+    ),
+    "sluice_probe_controls_total": Declared(
+        Counter,
+        "Made-up secrets that were sent to see them refused.",
+        "accepted: the provider says yes to everything, its check is wrong.",
+        ("outcome",),
+    ),
+    "sluice_probe_waiting": Declared(
+        Gauge, "Findings that wait to be asked about.", "Near probe.max_waiting: a provider is slow, or the rate is too low."
+    ),
+    "sluice_probe_breakers_open": Declared(
+        Gauge, "Providers that are left alone because they are down.", "Look at the way out: proxy, firewall, DNS."
+    ),
+    "sluice_probe_seconds": Declared(
+        Histogram, "Time of one live check, its repeats and its control included.", "See requests by outcome.", (), SECONDS
+    ),
     "sluice_publish_alerts_total": Declared(Counter, "Alerts a sink acknowledged.", "Leaks: read them.", ("sink", "severity")),
     "sluice_publish_failures_total": Declared(
         Counter,

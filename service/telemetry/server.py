@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -22,9 +22,16 @@ _HEADERS: Final = {
 
 
 class Server:
-    """The HTTP endpoint of one process."""
+    """The HTTP endpoint of one process; ``routes`` are pages of others that it serves as well."""
 
-    def __init__(self, metrics: Metrics, live: Health, ready: Health, version: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        live: Health,
+        ready: Health,
+        version: Mapping[str, str],
+        routes: Iterable[web.AbstractRouteDef] = (),
+    ) -> None:
         self._metrics = metrics
         self._version = dict(version)
         application = web.Application(client_max_size=1024)
@@ -33,6 +40,7 @@ class Server:
         application.router.add_get("/readyz", self._health(ready))
         application.router.add_get("/metrics", self._serve_metrics)
         application.router.add_get("/version", self._serve_version)
+        application.add_routes(routes)
         self._runner = web.AppRunner(application, access_log=None)
         self.port = 0
 

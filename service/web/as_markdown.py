@@ -44,4 +44,5 @@ def _blocks(blocks: Sequence[Block], level: int) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    return "".join(f"`{part}`" if code else _MARKUP.sub(r"\\\1", part) for part, code in pieces(" ".join(text.split())))
+    shown = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return "".join(f"`{part}`" if code else _MARKUP.sub(r"\\\1", part) for part, code in pieces(shown))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from service.detect import catalogue
-from service.errors import SluiceError
+from service.errors import DetectorError, SluiceError
 from service.records import Detector, Knowledge
 from service.web import playbook, texts
 from service.web.document import Document
@@ -59,10 +60,20 @@ class Library:
         return f"did you mean {', '.join(near)}?" if near else "`sluice detectors list` shows all"
 
     def knowledge(self, provider: str) -> Knowledge:
-        """What the catalogue's files know of a provider."""
-        if provider not in self._known:
-            self._known[provider] = catalogue.knowledge(self._sources, provider)
-        return self._known[provider]
+        """What the catalogue's files know of a provider; nothing where a file has been spoilt since it was loaded."""
+        found = self._known.get(provider)
+        if found is None:
+            try:
+                found = catalogue.knowledge(self._sources, provider)
+            except DetectorError:
+                found = Knowledge()
+            self._known[provider] = found
+        return found
+
+    def read(self) -> None:
+        """Reads the files now, which :meth:`knowledge` otherwise does when it is first asked."""
+        with contextlib.suppress(DetectorError):
+            _ = self._sources
 
     @functools.cached_property
     def _sources(self) -> list[catalogue.Source]:
@@ -75,25 +86,12 @@ class Library:
     @functools.cached_property
     def categories(self) -> Sequence[Group]:
         """By label."""
-        found: dict[str, list[Detector]] = {}
-        for detector in self.detectors:
-            found.setdefault(detector.category, []).append(detector)
-        groups = [Group(name.replace("_", "-"), texts.category(name).label, members) for name, members in found.items()]
-        return sorted(groups, key=lambda group: group.label.lower())
+        return _groups(self.detectors, lambda one: one.category, lambda name: texts.category(name).label)
 
     @functools.cached_property
     def providers(self) -> Sequence[Group]:
         """By name."""
-        found: dict[str, list[Detector]] = {}
-        for detector in self.detectors:
-            found.setdefault(detector.provider, []).append(detector)
-        taken: dict[str, int] = {}
-        groups = []
-        for name, members in sorted(found.items(), key=lambda item: item[0].lower()):
-            slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "provider"
-            taken[slug] = taken.get(slug, 0) + 1
-            groups.append(Group(slug if taken[slug] == 1 else f"{slug}-{taken[slug]}", name, members))
-        return groups
+        return _groups(self.detectors, lambda one: one.provider, lambda name: name)
 
     def search(self, words: str) -> list[Detector]:
         """The detectors in which every word is found, the best first: in the id or the name before provider and use."""
@@ -118,3 +116,16 @@ class Library:
             )
             for one in self.detectors
         ]
+
+
+def _groups(detectors: Sequence[Detector], of: Callable[[Detector], str], label: Callable[[str], str]) -> list[Group]:
+    found: dict[str, list[Detector]] = {}
+    for detector in detectors:
+        found.setdefault(of(detector), []).append(detector)
+    taken: dict[str, int] = {}
+    groups = []
+    for name in sorted(found, key=lambda name: (label(name).lower(), name)):
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "other"
+        taken[slug] = taken.get(slug, 0) + 1
+        groups.append(Group(slug if taken[slug] == 1 else f"{slug}-{taken[slug]}", label(name), found[name]))
+    return groups

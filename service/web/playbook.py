@@ -6,6 +6,7 @@ kind or a category come from ``detectors/playbooks/texts/``; a fact about this s
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from service.publish import remediation
 from service.publish.remediation import Kind
-from service.records import Detector, Knowledge, LiveCheck, Location, Severity, Validity
+from service.records import PLACEHOLDER, Answer, Detector, Knowledge, LiveCheck, Location, Severity, Validity
 from service.web import snippets, texts
 from service.web.document import Block, Bullets, Code, Document, Facts, Fold, Links, Note, Paragraph, Section, Steps, is_sound
 from service.web.texts import RISKS, sentence, sentences
@@ -28,7 +29,6 @@ _OPENS: Final = {
     "reputation": r"sends|posts|publish|in the (?:owner's|company's|account's) name|mail that|spam|newsletter",
 }
 _SECRET: Final = re.compile(r"\{secret\}")
-_NAMED: Final = re.compile(r"\{([A-Za-z][\w .-]*)\}")
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,10 +229,11 @@ class _Writer:
             command = _command(live, self._names.variable) if live else None
             if live and command:
                 blocks += [Paragraph(self._say("used", "live")), Code(command, "bash")]
-                if live.active:
-                    blocks.append(
-                        Paragraph(self._say("used", "live_meaning", active=_or(live.active), inactive=_or(live.inactive)))
+                if all(isinstance(one, int) for one in (*live.active, *live.inactive)) and not live.reader:
+                    active, inactive = (
+                        _or([one for one in codes if isinstance(one, int)]) for codes in (live.active, live.inactive)
                     )
+                    blocks.append(Paragraph(self._say("used", "live_meaning", active=active, inactive=inactive)))
                 if live.note:
                     blocks.append(Paragraph(self._say("used", "live_note", note=live.note)))
             elif self._named:
@@ -391,7 +392,7 @@ def _weights(detector: Detector, category: texts.Category) -> dict[str, int]:
 
 def _command(live: LiveCheck, variable: str) -> str | None:
     """The live check as a command that keeps the secret out of the history; None where curl cannot ask."""
-    if not live.url.startswith(("http://", "https://")):
+    if not live.origin or live.part or live.sign:
         return None
     asked: dict[str, str] = {}
 
@@ -403,15 +404,21 @@ def _command(live: LiveCheck, variable: str) -> str | None:
             asked[name] = found[1]
             return f"${{{name}}}"
 
-        parts = (_NAMED.sub(of, part) if n % 2 else re.sub(r'(["\\$`!])', r"\\\1", part) for n, part in enumerate(_split(text)))
+        parts = (
+            PLACEHOLDER.sub(of, part) if n % 2 else re.sub(r'(["\\$`!])', r"\\\1", part) for n, part in enumerate(_split(text))
+        )
         return '"' + "".join(parts) + '"'
 
     url = live.url + ("?" + "&".join(f"{key}={value}" for key, value in live.query.items()) if live.query else "")
     method = "" if live.method == "GET" else f" -X {live.method}"
-    lines = [f"curl -sS -o /dev/null -w '%{{http_code}}\\n'{method}"]
+    shown = "" if any(isinstance(one, Answer) for one in (*live.active, *live.inactive)) or live.reader else " -o /dev/null"
+    lines = [f"curl -sS{shown} -w '%{{http_code}}\\n'{method}"]
     lines += [f"  -H {filled(f'{key}: {value}')}" for key, value in live.headers.items()]
-    if live.body:
-        lines.append(f"  --data {filled(live.body)}")
+    if live.basic:
+        lines.append(f"  -u {filled(live.basic)}")
+    lines += [f"  --data-urlencode {filled(f'{key}={value}')}" for key, value in live.form.items()]
+    if live.json is not None:
+        lines.append(f"  --json {filled(json.dumps(live.json))}")
     lines.append(f"  {filled(url)}")
     reads = [f"read -rsp 'Secret: ' {variable}", *(f"read -rp '{told}: ' {name}" for name, told in asked.items())]
     return "\n".join(reads) + "\n" + " \\\n".join(lines)
@@ -420,7 +427,7 @@ def _command(live: LiveCheck, variable: str) -> str | None:
 def _split(text: str) -> list[str]:
     """Pieces of the text, every second one a name in braces."""
     pieces, position = [], 0
-    for found in _NAMED.finditer(text):
+    for found in PLACEHOLDER.finditer(text):
         pieces += [text[position : found.start()], found[0]]
         position = found.end()
     return [*pieces, text[position:]]

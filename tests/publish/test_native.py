@@ -130,6 +130,13 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
         "remediation": {
             "summary": "Revoke this Acme token (Settings, Tokens, Delete), put a new one into a secrets manager,"
             " and look for its use by others.",
+            "steps": [
+                "Make a new Acme token, and put it into your secrets manager.",
+                "Give it to every service that used the old one.",
+                "Revoke the old one. Settings, Tokens, Delete.",
+                "Look for its use by others in the logs of Acme: unknown addresses, unusual hours, new clients.",
+                "Take it out of src/settings.py line 7 of acme/shop, and out of the history: copies stay there.",
+            ],
             "playbook": "https://sluice.invalid/playbooks/acme-token",
         },
     }

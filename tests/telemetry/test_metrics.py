@@ -11,7 +11,10 @@ from service.settings import Settings
 from service.telemetry.metrics import DECLARED, Metrics
 
 STAGES = ("consume", "decode", "detect", "judge", "probe", "publish", "telemetry")
-HARMLESS_LABELS = {"topic", "partition", "envelope", "detector", "confidence", "severity", "reason", "sink", "error", "outcome"}
+HARMLESS_LABELS = {
+    *("topic", "partition", "envelope", "detector", "provider", "confidence", "severity", "validity", "reason", "sink"),
+    *("error", "outcome"),
+}
 """Labels whose values the broker, the catalogue or a closed list of ours bounds."""
 NOT_BASE_UNITS = re.compile(r"_(?:ms|millis\w*|micros\w*|minutes|hours|kb|kilobytes|mb|megabytes|percent)(?:_|$)")
 NAMES = sorted(DECLARED)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.publish.remediation import Kind, kind
-from service.records import Detector, Knowledge, LiveCheck, Location, Revocation, Severity, Validity
+from service.records import Answer, Detector, Knowledge, LiveCheck, Location, Revocation, Severity, Validity
 from service.web import playbook
 from service.web.document import Block, Code, Document, Fold, Links, Note, Steps, is_sound, plain, texts
 from service.web.library import Library
@@ -247,6 +247,29 @@ def test_the_live_check_becomes_a_command_without_the_secret() -> None:
     assert '-H "X-App: ${APP_ID}"' in said
     assert '"https://api.acme.invalid/me?a=\\$1"' in said
     assert "An answer of 200 means that it works. 401 means that it was refused." in said
+
+
+def test_a_live_check_of_another_kind_becomes_a_command_too() -> None:
+    live = LiveCheck(
+        url="https://api.acme.invalid/q",
+        method="POST",
+        basic="{app id}:{secret}",
+        json={"query": "{ viewer { id } }"},
+        active=[Answer([200], {"data.viewer.id": "*"})],
+    )
+
+    said = section(playbook.write(detector(live=live)), "used")
+
+    assert '-u "${APP_ID}:${ACME_API_KEY}"' in said
+    assert '--json "{\\"query\\": \\"{ viewer { id } }\\"}"' in said
+    assert "-o /dev/null" not in said
+    assert "An answer of" not in said
+
+
+def test_what_curl_cannot_ask_is_no_command() -> None:
+    live = LiveCheck(url="/v1/self", endpoint="acme", headers={"X": "{secret}"})
+
+    assert "curl" not in section(playbook.write(detector(live=live)), "used")
 
 
 def test_risks_are_weighed_by_what_the_secret_opens() -> None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from service.publish import remediation
 from service.publish.fingerprint import Fingerprinter
 from service.publish.redact import redact
-from service.records import Finding, Location, Part
+from service.records import Finding, Knowledge, Location, Part
 
 SCHEMA: Final = "sluice.alert/1"
 
@@ -33,6 +34,7 @@ def render(
     occurrences: int = 1,
     playbook_url: str = "",
     now: datetime | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Alert:
     """Makes the alert of a finding.
 
@@ -43,6 +45,7 @@ def render(
         occurrences: how often the secret stands in the record.
         playbook_url: begins the link to the playbook; a path alone if empty.
         now: the time of the alert.
+        knowledge: what is known of the provider, for the next steps.
     """
     candidate, detector = finding.candidate, finding.candidate.detector
     secret = candidate.secret
@@ -60,7 +63,6 @@ def render(
     )
     seen = location.time or (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     prefix = detector.prefix_of(secret.reveal())
-    place = f"/playbooks/{detector.id}"
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "alert_id": alert_id,
@@ -85,7 +87,7 @@ def render(
         "occurrences": occurrences,
         "first_seen": seen,
         "last_seen": seen,
-        "remediation": {"summary": _summary(finding), "playbook": playbook_url.rstrip("/") + place},
+        "remediation": remediation.advise(detector, location, finding.validity, playbook_url, knowledge),
     }
     return Alert(alert_id, fingerprint, finding.severity.value, body)
 
@@ -93,9 +95,3 @@ def render(
 def _part(part: Part, fingerprinter: Fingerprinter) -> dict[str, str]:
     shown = part.secret.reveal().decode("utf-8", "replace") if part.harmless else redact(part.secret, b"")
     return {"name": part.name, "value": shown, "fingerprint": fingerprinter.secret(part.secret)}
-
-
-def _summary(finding: Finding) -> str:
-    detector = finding.candidate.detector
-    where = f" ({detector.revoke.console})" if detector.revoke and detector.revoke.console else ""
-    return f"Revoke this {detector.name}{where}, put a new one into a secrets manager, and look for its use by others."

@@ -1,0 +1,293 @@
+"""Asks providers, beside the stream and never in its way.
+
+Findings are handed in and forgotten: what waits is bounded, the oldest gives way, and what gives way stays ``unchecked``.
+A yes is believed only of a check that was seen to refuse a made-up secret of the same shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
+
+from aiohttp.abc import AbstractResolver
+
+from service.probe import answer, request
+from service.probe.answer import Outcome
+from service.probe.client import Client, Failure
+from service.probe.limits import Breaker, Rate
+from service.probe.network import Network
+from service.records import Confidence, Detector, Finding, Secret, Validity
+from service.settings import Probe
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+
+_log = logs.get("probe")
+
+OnResult = Callable[[str, Validity, Mapping[str, str], str], None]
+"""Called with the fingerprint, what the provider says, harmless facts, and the reason, a clause for people."""
+
+CANARY_ACCOUNTS: Final = frozenset(
+    (
+        *("052310077262", "171436882533", "534261010715", "595918472158", "717712589309", "730335385048", "819147034852"),
+        *("992382622183", "266735846894"),  # those, of Thinkst's canary tokens; the rest, of services that work alike
+        *("044858866125", "251535659677", "344043088457", "351906852752", "390477818340", "426127672474", "427150556519"),
+        *("439872796651", "445142720921", "465867158099", "637958123769", "693412236332", "732624840810", "735421457923"),
+        *("959235150393", "982842642351"),
+    )
+)
+"""AWS accounts whose keys are tripwires: a call with one of them raises the alarm of whoever laid it out."""
+
+_LASTS_SECONDS: Final = {Validity.active: 3600.0, Validity.inactive: 86_400.0, Validity.unknown: 600.0}
+_CONTROL_SECONDS: Final = {"refused": 3600.0, "accepted": 3600.0, "unavailable": 300.0}
+
+
+class _Job(NamedTuple):
+    detector: Detector
+    secret: Secret
+    companions: Mapping[str, Secret]
+    fingerprint: str
+
+
+class _Lane:
+    """What belongs to one provider: what waits, what is under way, and how it behaves."""
+
+    def __init__(self, settings: Probe, clock: Callable[[], float]) -> None:
+        self.waiting: deque[_Job] = deque()
+        self.running = 0
+        self.rate = Rate(settings.rate_per_provider, clock)
+        self.breaker = Breaker(settings.breaker_failures, settings.breaker_open_ms / 1000, clock)
+
+
+def _companions(finding: Finding) -> dict[str, Secret]:
+    """What was found beside a secret, by name: the first of each."""
+    return {part.name: part.secret for part in reversed(finding.parts)}
+
+
+class Prober:
+    """The live checks of one process.
+
+    Args:
+        settings: the section ``[probe]``.
+        metrics: the process's.
+        on_result: is told each outcome, in the loop.
+        made_up: makes a secret of a detector's shape that nobody owns.
+        facts_of: harmless facts that a value holds in clear, such as the account of an AWS key id.
+        clock: seconds, never going back.
+        sleep: ``asyncio.sleep``, or a test's.
+        resolver: resolves names; the system's if None.
+    """
+
+    def __init__(
+        self,
+        settings: Probe,
+        metrics: Metrics,
+        on_result: OnResult,
+        made_up: Callable[[Detector], bytes],
+        facts_of: Callable[[bytes], Mapping[str, str]] = lambda value: {},
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._on_result = on_result
+        self._made_up = made_up
+        self._facts_of = facts_of
+        self._clock = clock
+        self._sleep = sleep
+        self._resolver = resolver
+        self._least = Confidence(settings.min_confidence).rank
+        self._canaries = CANARY_ACCOUNTS | frozenset(settings.canary_accounts)
+        self._lanes: OrderedDict[str, _Lane] = OrderedDict()
+        self._waiting: OrderedDict[str, _Job] = OrderedDict()
+        self._asked: set[str] = set()
+        self._known: OrderedDict[str, tuple[float, Outcome]] = OrderedDict()
+        self._controls: dict[str, tuple[float, str]] = {}
+        self._controlling: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._network: Network | None = None
+        self._client: Client | None = None
+
+    async def start(self) -> None:
+        """Opens the way out. Before it, and after :meth:`stop`, nothing is asked."""
+        self._network = Network(self._settings, self._resolver)
+        self._client = Client(self._network, self._settings.attempts, self._metrics, self._sleep)
+
+    async def stop(self) -> None:
+        """Forgets what waits, ends what is under way."""
+        self._client = None
+        self._waiting.clear()
+        self._lanes.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._network is not None:
+            await self._network.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait to be asked."""
+        return len(self._waiting)
+
+    def submit(self, finding: Finding, fingerprint: str) -> None:
+        """Hands in a finding that won over those it overlaps. Returns at once; :data:`OnResult` is called later, or never."""
+        detector = finding.candidate.detector
+        skipped = self._skipped(finding, detector)
+        if skipped is None and (fingerprint in self._waiting or fingerprint in self._asked):
+            skipped = "under_way"
+        if skipped is not None:
+            self._metrics.count("sluice_probe_skipped_total", reason=skipped)
+            return
+        if (known := self._remembered(fingerprint)) is not None:
+            self._metrics.count("sluice_probe_skipped_total", reason="remembered")
+            self._tell(detector, fingerprint, known)
+            return
+        job = _Job(detector, finding.candidate.secret, _companions(finding), fingerprint)
+        if len(self._waiting) >= self._settings.max_waiting:
+            _, oldest = self._waiting.popitem(last=False)
+            self._lane(oldest.detector).waiting.popleft()  # the oldest of all is the oldest of its lane
+            self._metrics.count("sluice_probe_skipped_total", reason="queue_full")
+        self._waiting[fingerprint] = job
+        lane = self._lane(detector)
+        lane.waiting.append(job)
+        self._begin(lane)
+
+    def _skipped(self, finding: Finding, detector: Detector) -> str | None:
+        settings = self._settings
+        if self._client is None:
+            return "stopped"
+        if detector.live is None:
+            return "no_check"
+        if settings.only and not {detector.id, detector.provider} & set(settings.only):
+            return "not_chosen"
+        if {detector.id, detector.provider} & set(settings.skip):
+            return "not_chosen"
+        if finding.confidence.rank < self._least:
+            return "low_confidence"
+        if self._is_canary(finding.candidate.secret, _companions(finding), finding.facts):
+            return "canary"
+        return None
+
+    def _is_canary(self, secret: Secret, companions: Mapping[str, Secret], facts: Mapping[str, str] | None = None) -> bool:
+        told = set((facts or {}).values())
+        for value in (secret, *companions.values()):
+            told |= set(self._facts_of(value.reveal()).values())
+        return bool(told & self._canaries)
+
+    def _lane(self, detector: Detector) -> _Lane:
+        lane = self._lanes.get(detector.provider)
+        if lane is None:
+            lane = self._lanes[detector.provider] = _Lane(self._settings, self._clock)
+        return lane
+
+    def _begin(self, lane: _Lane) -> None:
+        """Begins as much of a lane as may be under way."""
+        settings = self._settings
+        while lane.waiting and lane.running < settings.concurrency_per_provider and len(self._tasks) < settings.concurrency:
+            job = lane.waiting.popleft()
+            del self._waiting[job.fingerprint]
+            self._asked.add(job.fingerprint)
+            lane.running += 1
+            task = asyncio.get_running_loop().create_task(self._run(job, lane), name="probe")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._metrics.set("sluice_probe_waiting", len(self._waiting))
+
+    def _go_on(self) -> None:
+        """Begins what waits, one lane after the other: the one that had a turn comes last."""
+        for provider, lane in list(self._lanes.items()):
+            if lane.waiting and len(self._tasks) < self._settings.concurrency:
+                self._begin(lane)
+                self._lanes.move_to_end(provider)
+        self._metrics.set("sluice_probe_breakers_open", sum(lane.breaker.is_open for lane in self._lanes.values()))
+
+    async def _run(self, job: _Job, lane: _Lane) -> None:
+        try:
+            outcome = await self.check(job.detector, job.secret, job.companions)
+            self._remember(job.fingerprint, outcome)
+            self._tell(job.detector, job.fingerprint, outcome)
+        finally:
+            self._asked.discard(job.fingerprint)
+            lane.running -= 1
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
+            if self._client is not None:
+                self._go_on()
+
+    def _tell(self, detector: Detector, fingerprint: str, outcome: Outcome) -> None:
+        self._metrics.count("sluice_probe_results_total", provider=detector.provider, validity=outcome.validity.value)
+        if outcome.validity is Validity.unknown:
+            self._metrics.count("sluice_probe_unknown_total", reason=outcome.reason)
+        self._on_result(fingerprint, outcome.validity, outcome.facts, answer.REASONS[outcome.reason])
+
+    async def check(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> Outcome:
+        """Asks now, whatever was asked before. Never raises: what goes wrong makes the outcome ``unknown``."""
+        if self._is_canary(secret, companions):
+            return Outcome(Validity.unknown, "canary")
+        began = self._clock()
+        try:
+            outcome = await self._ask(detector, secret, companions)
+            if outcome.validity is Validity.active:
+                seen = await self._control(detector, companions)
+                if seen != "refused":
+                    reason = "control_failed" if seen == "accepted" else "control_unavailable"
+                    outcome = Outcome(Validity.unknown, reason)
+        except Exception as error:  # noqa: BLE001 - a fault in one check is no reason to end the service
+            _log.error("live check failed", detector=detector.id, error=type(error).__name__)
+            outcome = Outcome(Validity.unknown, "fault")
+        self._metrics.observe("sluice_probe_seconds", self._clock() - began)
+        return outcome
+
+    async def _ask(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> Outcome:
+        """Asks each host of the provider until one knows the secret; inactive only if all refuse it."""
+        live, client = detector.live, self._client
+        if live is None or client is None:
+            return Outcome(Validity.unknown, "fault")
+        try:
+            asked = request.requests(live, secret, companions, self._settings.endpoints)
+        except request.UnaskableError as error:
+            return Outcome(Validity.unknown, error.reason)
+        lane = self._lane(detector)
+        raw = [secret.reveal(), *(value.reveal() for value in companions.values())]
+        outcome = Outcome(Validity.unknown, "fault")
+        unknown = None
+        for one in asked:
+            reply = await client.ask(one, lane.rate, lane.breaker)
+            outcome = Outcome(Validity.unknown, reply.reason) if isinstance(reply, Failure) else answer.read(live, reply, raw)
+            if outcome.validity is Validity.active:
+                return outcome
+            if outcome.validity is Validity.unknown:
+                unknown = unknown or outcome
+        return unknown or outcome
+
+    async def _control(self, detector: Detector, companions: Mapping[str, Secret]) -> str:
+        """``refused`` if a made-up secret is seen refused, ``accepted``, or ``unavailable``; remembered for a while."""
+        async with self._controlling.setdefault(detector.id, asyncio.Lock()):
+            known = self._controls.get(detector.id)
+            if known is not None and self._clock() < known[0]:
+                return known[1]
+            outcome = await self._ask(detector, Secret(self._made_up(detector)), companions)
+            seen = {Validity.inactive: "refused", Validity.active: "accepted"}.get(outcome.validity, "unavailable")
+            if outcome.reason == "unpaired":
+                seen = "refused"
+            self._metrics.count("sluice_probe_controls_total", outcome=seen)
+            self._controls[detector.id] = (self._clock() + _CONTROL_SECONDS[seen], seen)
+            return seen
+
+    def _remembered(self, fingerprint: str) -> Outcome | None:
+        found = self._known.get(fingerprint)
+        if found is None:
+            return None
+        if self._clock() >= found[0]:
+            del self._known[fingerprint]
+            return None
+        return found[1]
+
+    def _remember(self, fingerprint: str, outcome: Outcome) -> None:
+        self._known[fingerprint] = (self._clock() + _LASTS_SECONDS[outcome.validity], outcome)
+        self._known.move_to_end(fingerprint)
+        while len(self._known) > self._settings.max_remembered:
+            self._known.popitem(last=False)

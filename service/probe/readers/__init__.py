@@ -1,0 +1,1 @@
+"""How answers are read that a table cannot describe: one file each, with a function ``read``."""

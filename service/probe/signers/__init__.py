@@ -1,0 +1,1 @@
+"""How requests are signed: one file a scheme, with a function ``sign``."""

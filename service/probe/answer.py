@@ -179,7 +179,7 @@ def scrubbed(facts: Mapping[str, Any], secrets: Iterable[bytes]) -> dict[str, st
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, str | int | float) for part in parts):
             continue
-        text = ", ".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)[:LONGEST_FACT]
+        text = ", ".join(str(part).lower() if isinstance(part, bool) else str(part) for part in parts)
         if text and text.isprintable() and not any(secret in text for secret in hidden):
-            found[name] = text
+            found[name] = text[:LONGEST_FACT]
     return found

@@ -7,6 +7,7 @@ A yes is believed only of a check that was seen to refuse a made-up secret of th
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +43,7 @@ CANARY_ACCOUNTS: Final = frozenset(
 
 _LASTS_SECONDS: Final = {Validity.active: 3600.0, Validity.inactive: 86_400.0, Validity.unknown: 600.0}
 _CONTROL_SECONDS: Final = {"refused": 3600.0, "accepted": 3600.0, "unavailable": 300.0}
+_TRIES: Final = 50
 
 
 class _Job(NamedTuple):
@@ -231,7 +233,7 @@ class Prober:
         try:
             outcome = await self._ask(detector, secret, companions)
             if outcome.validity is Validity.active:
-                seen = await self._control(detector, companions)
+                seen = await self._control(detector, secret, companions)
                 if seen != "refused":
                     reason = "control_failed" if seen == "accepted" else "control_unavailable"
                     outcome = Outcome(Validity.unknown, reason)
@@ -263,19 +265,34 @@ class Prober:
                 unknown = unknown or outcome
         return unknown or outcome
 
-    async def _control(self, detector: Detector, companions: Mapping[str, Secret]) -> str:
+    async def _control(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> str:
         """``refused`` if a made-up secret is seen refused, ``accepted``, or ``unavailable``; remembered for a while."""
         async with self._controlling.setdefault(detector.id, asyncio.Lock()):
             known = self._controls.get(detector.id)
             if known is not None and self._clock() < known[0]:
                 return known[1]
-            outcome = await self._ask(detector, Secret(self._made_up(detector)), companions)
+            outcome = await self._ask(detector, self._like(detector, secret), companions)
             seen = {Validity.inactive: "refused", Validity.active: "accepted"}.get(outcome.validity, "unavailable")
             if outcome.reason == "unpaired":
                 seen = "refused"
             self._metrics.count("sluice_probe_controls_total", outcome=seen)
             self._controls[detector.id] = (self._clock() + _CONTROL_SECONDS[seen], seen)
             return seen
+
+    def _like(self, detector: Detector, secret: Secret) -> Secret:
+        """A made-up secret that is asked where the real one was."""
+        made = self._made_up(detector)
+        live = detector.live
+        if live is None or not live.part:
+            return Secret(made)
+        real = re.fullmatch(live.part.encode(), secret.reveal())
+        for _ in range(_TRIES):
+            fake = re.fullmatch(live.part.encode(), made)
+            if fake and real:
+                host = "{part}" in live.origin
+                return Secret(made[: fake.start(1)] + (real if host else fake)[1] + made[fake.end(1) :])
+            made = self._made_up(detector)
+        return Secret(made)
 
     def _remembered(self, fingerprint: str) -> Outcome | None:
         found = self._known.get(fingerprint)

@@ -110,7 +110,7 @@ class Providers:
         context.load_cert_chain(cert, key)
         server = web.Application(client_max_size=1 << 20)
         server.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(server)
+        self._runner = web.AppRunner(server, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context, shutdown_timeout=0.1)
         await site.start()

@@ -21,13 +21,14 @@ from service.probe.request import Request
 def sign(request: Request, arguments: Mapping[str, str], now: datetime | None = None, nonce: str | None = None) -> Request:
     """The request with the parameters that every call has, and their signature."""
     url = urlsplit(request.url)
-    asked = dict(parse_qsl(url.query)) | {
+    asked = {
         "Format": "JSON",
         "AccessKeyId": arguments["id"],
         "SignatureMethod": "HMAC-SHA1",
         "SignatureVersion": "1.0",
         "SignatureNonce": nonce or uuid.uuid4().hex,
         "Timestamp": (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **dict(parse_qsl(url.query)),
     }
     joined = "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in sorted(asked.items()))
     text = f"{request.method}&{quote('/', safe='')}&{quote(joined, safe='~')}"

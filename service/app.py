@@ -10,7 +10,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -36,8 +36,8 @@ from service.probe.prober import OnResult, Prober
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
 from service.records import Confidence, Detector, Record, Secret
-from service.settings import Probe, Settings
-from service.telemetry import logs
+from service.settings import Probe, Settings, changed, with_live
+from service.telemetry import crash, logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
 from service.web import pages
@@ -162,41 +162,71 @@ def prove(settings: Settings) -> None:
         Fingerprinter(settings.fingerprint.key.encode())
 
 
-class Service:
-    """One worker: the pipeline and the endpoint beside it."""
+def fingerprint_key(settings: Settings) -> bytes:
+    """The organisation's key.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises:
+        SettingsError: there is none.
+    """
+    if not settings.fingerprint.key:
+        raise SettingsError(
+            "fingerprint.key: the organisation's key is missing; put the output of `openssl rand -hex 32` into"
+            " SLUICE_FINGERPRINT__KEY, or into a file that fingerprint.key_file names, and keep it"
+        )
+    return settings.fingerprint.key.encode()
+
+
+def prepare(settings: Settings) -> None:
+    """What every worker would do at its start: proves the settings, and compiles the database into the cache.
+
+    Raises:
+        SluiceError: what a user can put right.
+    """
+    prove(settings)
+    Fingerprinter(fingerprint_key(settings))
+    load_database(_folders(settings), settings.detect.disable)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    return [Path(folder) for folder in settings.detect.folders]
+
+
+def _inspector_of(loaded: Database, settings: Settings) -> Inspector:
+    return inspector(loaded, Confidence(settings.publish.min_confidence), dict(settings.consume.envelopes))
+
+
+class Service:
+    """One worker: the pipeline and the endpoint beside it.
+
+    Args:
+        settings: all of them.
+        reread: reads the settings again, when SIGHUP asks for it; None where they are what they are.
+    """
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
         self.settings = settings
+        self._reread = reread
         self.metrics = Metrics()
         prove(settings)
-        key = settings.fingerprint.key
-        if not key:
-            raise SettingsError(
-                "fingerprint.key: the organisation's key is missing; put the output of `openssl rand -hex 32` into"
-                " SLUICE_FINGERPRINT__KEY, or into a file that fingerprint.key_file names, and keep it"
-            )
-        self._fingerprinter = Fingerprinter(key.encode())
-        self._folders = [Path(folder) for folder in settings.detect.folders]
-        loaded, digest = load_database(self._folders, settings.detect.disable)
+        self._fingerprinter = Fingerprinter(fingerprint_key(settings))
+        loaded, digest = load_database(_folders(settings), settings.detect.disable)
         self.detectors = loaded.detectors
-        self.library = Library(loaded.detectors, self._folders)
-        self._inspector = self._inspector_of(loaded)
+        self.library = Library(loaded.detectors, _folders(settings))
+        self._inspector = _inspector_of(loaded, settings)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self._pipeline: Pipeline | None = None
         self.verdicts = Verdicts(settings.verdicts.most)
         self.reload_asked = asyncio.Event()
-        """Set it, and the detectors are read again."""
+        """Set it, and settings and detectors are read again."""
+        self._standing_by = False
         self.server = Server(
-            self.metrics,
+            self.metrics.expose,
             self._live,
             self.ready,
             {"version": __version__, "catalogue": digest, "detectors": str(len(loaded.detectors))},
             pages.routes(lambda: self.library),
         )
-
-    def _inspector_of(self, loaded: Database) -> Inspector:
-        return inspector(loaded, Confidence(self.settings.publish.min_confidence), dict(self.settings.consume.envelopes))
 
     def _describe(self, loaded: Database, digest: str) -> None:
         self.metrics.inform(
@@ -224,6 +254,7 @@ class Service:
         """The claims of ``/readyz``."""
         pipeline = self._pipeline
         return {
+            **({"called": False} if self._standing_by else {}),
             "joined": pipeline is not None and pipeline.source.joined,
             "database": True,
             "sinks": pipeline is not None and pipeline.sink_reachable,
@@ -234,39 +265,77 @@ class Service:
         """The fingerprint of a secret under the organisation's key."""
         return self._fingerprinter.secret(Secret(secret))
 
-    async def reload(self) -> bool:
+    async def reload(self, settings: Settings | None = None) -> bool:
         """Takes in changed detector files: compiles aside, in a process of its own, and swaps between two fetches.
+
+        Args:
+            settings: that come in with them; None if they have not changed.
 
         Returns:
             False where a file is wrong: what was there before goes on.
         """
-        detect = self.settings.detect
+        settings = settings or self.settings
+        folders, disabled = _folders(settings), settings.detect.disable
         loop = asyncio.get_running_loop()
         try:
+            prove(settings)
             # compiling keeps the interpreter's lock; another process does it, and here it is read from the cache
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
-                await loop.run_in_executor(aside, compile_aside, self._folders, detect.disable)
-            loaded, digest = await loop.run_in_executor(None, load_database, self._folders, detect.disable)
-            fresh = self._inspector_of(loaded)
+                await loop.run_in_executor(aside, compile_aside, folders, disabled)
+            loaded, digest = await loop.run_in_executor(None, load_database, folders, disabled)
+            fresh = _inspector_of(loaded, settings)
         except (SluiceError, OSError, BrokenExecutor) as error:
             self.metrics.count("sluice_detect_reloads_total", outcome="refused")
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
             return False
         self._inspector, self.detectors = fresh, loaded.detectors
-        self.library = Library(loaded.detectors, self._folders)
+        self.library = Library(loaded.detectors, folders)
         self._describe(loaded, digest)
         self.metrics.count("sluice_detect_reloads_total", outcome="taken")
         return True
 
+    async def reread(self) -> bool:
+        """Takes in what SIGHUP asks for: those of the settings that can change while the service runs, and the detectors.
+
+        Returns:
+            False where something is wrong: everything stays as it was.
+        """
+        if self._reread is None:
+            return await self.reload()
+        outcome = "refused"
+        try:
+            read = self._reread()
+            live, later = changed(self.settings, read)
+            fresh = with_live(self.settings, read)
+            if await self.reload(fresh):
+                self.server.take(fresh.telemetry)
+                outcome = "taken"
+        except SluiceError as error:
+            _log.error("settings not taken in, the former ones stay", error=str(error))
+        self.metrics.count("sluice_telemetry_settings_reloads_total", outcome=outcome)
+        if outcome == "refused":
+            return False
+        self.settings = fresh
+        if self._pipeline is not None:
+            self._pipeline.take(fresh)
+        logs.set_level(fresh.telemetry.log_level)
+        _log.info("settings taken in", keys=live)
+        if later:
+            _log.warning("these settings need a restart", keys=later)
+        return True
+
     async def _watch(self) -> None:
         """Reloads when the files of the user's folders change, and when :attr:`reload_asked` is set."""
-        known = _stamp(self._folders)
+        known = _stamp(_folders(self.settings))
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.reload_asked.wait(), self.settings.detect.watch_interval_ms / 1000)
-            asked, now = self.reload_asked.is_set(), _stamp(self._folders)
+            asked, now = self.reload_asked.is_set(), _stamp(_folders(self.settings))
             self.reload_asked.clear()
-            if asked or now != known:
+            if asked:
+                await self.reread()
+                known = _stamp(_folders(self.settings))
+            elif now != known:
                 known = now
                 await self.reload()
 
@@ -280,19 +349,27 @@ class Service:
             _log.warning("a record is no verdict", error=str(error), **place)
         self.metrics.set("sluice_publish_verdicts", len(self.verdicts))
 
-    def stop(self) -> None:
-        """Asks the worker to drain and end."""
+    def stop(self, leave: bool = False) -> None:
+        """Asks the worker to drain and end.
+
+        Args:
+            leave: the group, even with a place of its own in it (``kafka.group_instance_id``).
+        """
         if self._pipeline is not None:
+            self._pipeline.source.leaves = leave
             self._pipeline.stop()
 
-    async def run(self) -> None:
+    async def run(self, called: Callable[[], Awaitable[None]] | None = None) -> None:
         """From joining the group to having left it.
+
+        Args:
+            called: is awaited when everything is there, before the group is joined.
 
         Raises:
             SluiceError: what a user can put right.
         """
         settings = self.settings
-        await self.server.start(settings.telemetry.host, settings.telemetry.port)
+        await self.server.start(settings.telemetry)
         producer = source.producer(settings)
         try:
             if settings.consume.create_topics:
@@ -307,6 +384,10 @@ class Service:
             await decisions.start()
             loop = asyncio.get_running_loop()
             beside = [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
+            if called is not None:
+                self._standing_by = True
+                await called()
+                self._standing_by = False
             self._pipeline = Pipeline(
                 settings,
                 lambda: self._inspector,
@@ -331,27 +412,37 @@ class Service:
                 await producer.stop()
             await self.server.stop()
 
-    async def run_until_signalled(self) -> None:
-        """As :meth:`run`; SIGTERM and SIGINT drain, the second one ends at once."""
+    async def run_until_signalled(self, worker: bool = False, called: Callable[[], Awaitable[None]] | None = None) -> None:
+        """As :meth:`run`; SIGTERM and SIGINT drain, the second one ends at once.
+
+        Args:
+            worker: the process is one of several: SIGTERM gives up its place in the group, SIGUSR2 leaves it to the next.
+            called: see :meth:`run`.
+        """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(crash.of_loop(logs.crashed))
         main = asyncio.current_task()
         asked = 0
 
-        def on_signal() -> None:
+        def drain(leave: bool) -> None:
             nonlocal asked
             asked += 1
             if asked == 1 and self._pipeline is not None:
                 _log.info("draining")
-                self.stop()
+                self.stop(leave)
             elif main is not None:
                 main.cancel()
 
+        def ignore() -> None:
+            _log.warning("SIGUSR2 replaces the processes of `sluice run --workers N`; this is a single one")
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, on_signal)
+            loop.add_signal_handler(name, drain, worker)
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self.reload_asked.set)
+            loop.add_signal_handler(signal.SIGUSR2, *((drain, False) if worker else (ignore,)))
         with contextlib.suppress(asyncio.CancelledError):
-            await self.run()
+            await self.run(called)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

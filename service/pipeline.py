@@ -71,6 +71,11 @@ class Pipeline:
         """Swaps the inspector, between two fetches: how new detectors come in."""
         self._inspector = inspector
 
+    def take(self, settings: Settings) -> None:
+        """Settings that count from the next fetch on; only those that can change while the service runs differ."""
+        self._settings = settings
+        self.source.take(settings)
+
     def stop(self) -> None:
         """Asks the loop to end: it drains, commits and leaves the group."""
         self._stopping.set()

@@ -248,6 +248,24 @@ SECRET_KEYS: Final = (
 )
 """Keys whose values may come from the environment or a file, not from the settings file."""
 
+LIVE: Final = frozenset(
+    (
+        ("consume", "envelopes"),
+        ("consume", "max_in_flight"),
+        ("consume", "commit_interval_ms"),
+        ("consume", "drain_timeout_ms"),
+        ("detect", "folders"),
+        ("detect", "disable"),
+        ("detect", "watch_interval_ms"),
+        ("publish", "min_confidence"),
+        ("publish", "playbook_url"),
+        ("telemetry", "log_level"),
+        ("telemetry", "token"),
+        ("telemetry", "token_file"),
+    )
+)
+"""Keys that SIGHUP takes in while the service runs; all others need new processes."""
+
 _ALIASES: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
     "KAFKA_BROKERS": ("kafka", "bootstrap_servers"),
@@ -297,6 +315,26 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     settings = _with_files(settings)
     _relations(settings)
     return settings
+
+
+def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
+    """The keys that differ, by name alone: those that can be taken in live, and those that cannot."""
+    found: tuple[list[str], list[str]] = ([], [])
+    for section in Settings.__struct_fields__:
+        former, present = getattr(old, section), getattr(new, section)
+        for key in present.__struct_fields__:
+            if getattr(former, key) != getattr(present, key):
+                found[(section, key) not in LIVE].append(f"{section}.{key}")
+    return found
+
+
+def with_live(old: Settings, new: Settings) -> Settings:
+    """The old settings with those of the new ones that can be taken in live."""
+    tables: dict[str, Any] = {}
+    for section, key in LIVE:
+        table = tables.get(section, getattr(old, section))
+        tables[section] = msgspec.structs.replace(table, **{key: getattr(getattr(new, section), key)})
+    return msgspec.structs.replace(old, **tables)
 
 
 def _file(path: Path) -> dict[str, dict[str, Any]]:

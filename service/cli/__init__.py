@@ -10,12 +10,12 @@ import importlib
 import os
 import pkgutil
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Protocol, cast
 
 from service import __version__
 from service.errors import ExitCode, SluiceError
+from service.telemetry import crash
 
 
 class Command(Protocol):
@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; what a user can put right is told in one line, without a trace."""
     parsed = parser().parse_args(arguments)
+    if arguments is None:  # the process is ours
+        crash.install()
     try:
         status: int = parsed.run(parsed)
     except SluiceError as error:
@@ -70,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ok
-    except Exception:  # noqa: BLE001 - a fault of ours is no finding: 1 would say so
-        traceback.print_exc()
-        print("sluice: this is a fault in Sluice; please report the lines above, they hold no input", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - a fault of ours is no finding: 1 would say so
+        crash.to_stderr("this is a fault in Sluice; please report these lines, they hold no input", crash.report(error))
         return ExitCode.failed
     return status

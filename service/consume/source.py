@@ -78,8 +78,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._paused = False
         self._last_commit = time.monotonic()
         self.joined = False
+        self.leaves = False
+        """Gives up its place in the group at the end, even one that ``kafka.group_instance_id`` would keep."""
         self.last_poll = time.monotonic()
         self._consumer: Any = None
+
+    def take(self, settings: Settings) -> None:
+        """Settings that count from now on."""
+        self._settings = settings
 
     async def start(self) -> None:
         """Joins the group.
@@ -121,6 +127,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def stop(self) -> None:
         """Commits what is done and leaves the group."""
         await self.commit(force=True)
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        if self.leaves and coordinator is not None:
+            coordinator._group_instance_id = None  # the library leaves only for members without one
         await self._consumer.stop()
         self.joined = False
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from service.records import Secret
+from service.telemetry import crash
 
 REFUSED: Final = "(refused: a secret was given to the log)"
 
@@ -40,14 +41,20 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None, worker: int | None = None) -> None:
     """Sets up logging for the process.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         style: ``json``, ``console``, or ``auto``: a console's where the stream is a terminal.
         stream: standard error if None.
+        worker: the number of this process among its like; stands in every line.
     """
+
+    def number(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["worker"] = worker
+        return event
+
     stream = stream or sys.stderr
     console = style == "console" or (style == "auto" and stream.isatty())
     shared: list[Any] = [
@@ -56,6 +63,7 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         refuse_secrets,
+        *([number] if worker is not None else []),
     ]
     renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(stream)
@@ -82,14 +90,18 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
 
 
 def _plain_traceback(exc_info: Any) -> str:
-    """Kind and places, no texts and no values of variables: both may quote a record."""
-    kind, _, trace = exc_info
-    places = []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"  {code.co_filename}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return "\n".join([f"{kind.__name__ if kind else 'error'} at", *places])
+    """Kinds and places, no texts and no values of variables: both may quote a record."""
+    return "\n".join(crash.report(exc_info[1]))
+
+
+def set_level(level: str) -> None:
+    """Tells more, or less, from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
+def crashed(occasion: str, lines: list[str]) -> None:
+    """Tells a fault in the log, as :func:`service.telemetry.crash.install` asks for it."""
+    get("crash").error(occasion, at=lines)
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -6,12 +6,25 @@ topics and partitions are the broker's, detectors the catalogue's, reasons and s
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.metrics import MetricWrapperBase
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+Merge = Literal["sum", "max", "worker"]
+"""Added up; the greatest; one for each, told apart by a label."""
 
 
 class Declared(NamedTuple):
@@ -22,6 +35,8 @@ class Declared(NamedTuple):
     remedy: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    merge: Merge = "worker"
+    """How the gauges of several workers become one; counters and histograms are added up."""
 
 
 DECLARED: Final[dict[str, Declared]] = {
@@ -32,14 +47,16 @@ DECLARED: Final[dict[str, Declared]] = {
         "Records behind the end of the partition.",
         "Add workers, up to the number of partitions.",
         ("topic", "partition"),
+        merge="max",
     ),
     "sluice_consume_oldest_record_age_seconds": Declared(
         Gauge,
         "Age of the oldest record not yet processed, 0 if none waits.",
         "As for lag; look at sink failures first.",
+        merge="max",
     ),
     "sluice_consume_in_flight_deliveries": Declared(
-        Gauge, "Alerts handed to sinks and not yet acknowledged.", "A sink is slow: see its failures."
+        Gauge, "Alerts handed to sinks and not yet acknowledged.", "A sink is slow: see its failures.", merge="sum"
     ),
     "sluice_consume_paused_seconds_total": Declared(
         Counter,
@@ -150,21 +167,42 @@ DECLARED: Final[dict[str, Declared]] = {
         ("outcome",),
     ),
     "sluice_publish_verdicts": Declared(
-        Gauge, "People's verdicts that this worker obeys.", "Near verdicts.most: raise it, or take old ones back."
+        Gauge, "People's verdicts that this worker obeys.", "Near verdicts.most: raise it, or take old ones back.", merge="max"
     ),
     "sluice_publish_verdicts_refused_total": Declared(
         Counter, "Records of the verdicts' topic that are no verdicts.", "See the log for partition, offset and what is wrong."
+    ),
+    "sluice_telemetry_worker_ready": Declared(
+        Gauge,
+        "1 while the worker is ready, 0 while it is not.",
+        "0: see /readyz for the claim that fails, and the log's lines of this worker.",
+        ("worker",),
+    ),
+    "sluice_telemetry_worker_starts_total": Declared(
+        Counter,
+        "Starts of a worker's process, by their cause.",
+        "crash, hang: see the log; the worker is started again, after growing pauses.",
+        ("worker", "cause"),
+    ),
+    "sluice_telemetry_settings_reloads_total": Declared(
+        Counter,
+        "Settings read again on SIGHUP, and taken in or refused.",
+        "Refused: see the log for the key that is wrong; what was there before goes on.",
+        ("outcome",),
     ),
     "sluice_build_info": Declared(Info, "Version of the service.", "Nothing."),
     "sluice_catalogue_info": Declared(Info, "Digest of the detectors, their number, the size of the database.", "Nothing."),
 }
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time for each series would double them
+
 
 class Metrics:
-    """The metrics of one process, with a registry of their own."""
+    """The metrics of one process, with a registry of their own; those of the process itself (``process_…``) among them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._metrics: dict[str, MetricWrapperBase] = {}
         for name, declared in DECLARED.items():
             bare = name.removesuffix("_total").removesuffix("_info")
@@ -198,6 +236,10 @@ class Metrics:
     def forget_lag(self) -> None:
         """Partitions were revoked: their lag is no longer ours to tell."""
         self._metrics["sluice_consume_lag_records"].clear()
+
+    async def expose(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)
 
     def value(self, name: str, **labels: str) -> float:
         """The present value of a counter or gauge, 0.0 where it was never touched."""

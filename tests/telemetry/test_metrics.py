@@ -13,7 +13,7 @@ from service.telemetry.metrics import DECLARED, Metrics
 STAGES = ("consume", "decode", "detect", "judge", "probe", "publish", "telemetry")
 HARMLESS_LABELS = {
     *("topic", "partition", "envelope", "detector", "provider", "confidence", "severity", "validity", "reason", "sink"),
-    *("error", "outcome"),
+    *("error", "outcome", "worker", "cause"),
 }
 """Labels whose values the broker, the catalogue or a closed list of ours bounds."""
 NOT_BASE_UNITS = re.compile(r"_(?:ms|millis\w*|micros\w*|minutes|hours|kb|kilobytes|mb|megabytes|percent)(?:_|$)")

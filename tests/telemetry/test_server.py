@@ -9,6 +9,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import SettingsError
+from service.settings import Telemetry
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
 
@@ -20,13 +21,13 @@ class Worker:
         self.metrics = Metrics()
         self.live = {"polled": True}
         self.ready = {"joined": True, "sinks": True}
-        self.server = Server(self.metrics, lambda: self.live, lambda: self.ready, {"version": "1.2.3"})
+        self.server = Server(self.metrics.expose, lambda: self.live, lambda: self.ready, {"version": "1.2.3"})
 
 
 @pytest_asyncio.fixture
 async def worker() -> AsyncIterator[Worker]:
     found = Worker()
-    await found.server.start("127.0.0.1", 0)
+    await found.server.start(Telemetry(port=0))
     yield found
     await found.server.stop()
 
@@ -106,13 +107,13 @@ async def test_an_address_in_use_is_told_with_its_setting() -> None:
         server = Worker().server
 
         with pytest.raises(SettingsError, match=f"telemetry.*127.0.0.1:{port}"):
-            await server.start("127.0.0.1", port)
+            await server.start(Telemetry(port=port))
         await server.stop()
 
 
 async def test_a_stopped_endpoint_answers_no_more() -> None:
     worker = Worker()
-    await worker.server.start("127.0.0.1", 0)
+    await worker.server.start(Telemetry(port=0))
     await worker.server.stop()
 
     async with aiohttp.ClientSession() as session:

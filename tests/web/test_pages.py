@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from service.records import Detector, LiveCheck, Location, Revocation, Severity
+from service.settings import Telemetry
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
 from service.web import as_html, as_markdown, pages, playbook
@@ -35,8 +36,8 @@ class Parsed(HTMLParser):
 
 @pytest_asyncio.fixture
 async def client(library: Library) -> AsyncIterator[aiohttp.ClientSession]:
-    server = Server(Metrics(), dict, dict, {}, pages.routes(lambda: library))
-    await server.start("127.0.0.1", 0)
+    server = Server(Metrics().expose, dict, dict, {}, pages.routes(lambda: library))
+    await server.start(Telemetry(port=0))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         yield session
     await server.stop()

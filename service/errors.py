@@ -16,9 +16,11 @@ class ExitCode(enum.IntEnum):
     ok = 0
     """Done; for ``scan``: nothing found."""
     findings = 1
-    """``scan`` found something."""
+    """``scan`` found something; ``check`` and ``recheck``: a secret is live."""
     failed = 2
     """The command could not do its work."""
+    unknown = 3
+    """``check`` and ``recheck``: nobody could tell whether the secret is live."""
 
 
 class SluiceError(Exception):

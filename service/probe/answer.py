@@ -38,6 +38,7 @@ REASONS: Final[dict[str, str]] = {
     "companion_refused": "what was found beside the secret cannot be part of the request",
     "secret_refused": "the secret cannot be part of the request",
     "endpoint_unset": "probe.endpoints names no host of this kind",
+    "no_check": "there is no harmless way to ask that Sluice knows",
     "canary": "a tripwire of somebody's: asking would set it off",
     "fault": "the check itself failed",
 }

@@ -227,6 +227,8 @@ class Prober:
 
     async def check(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> Outcome:
         """Asks now, whatever was asked before. Never raises: what goes wrong makes the outcome ``unknown``."""
+        if detector.live is None:
+            return Outcome(Validity.unknown, "no_check")
         if self._is_canary(secret, companions):
             return Outcome(Validity.unknown, "canary")
         began = self._clock()

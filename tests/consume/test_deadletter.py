@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service import app, proof
 from service.consume.batches import Batch, Slab, encode_record
-from service.consume.deadletter import WINDOW_RECORDS, Limit, letter
+from service.consume.deadletter import LEFT_OUT, WINDOW_RECORDS, Filter, Limit, Replayed, letter, opened
 from service.decode import compressed
 from service.detect import database
 from service.errors import TooManyDeadLettersError
@@ -175,3 +175,80 @@ def test_a_topic_of_nothing_but_dead_letters_always_stops_the_consumer() -> None
 
     with pytest.raises(TooManyDeadLettersError):
         _note_all(limit, [(50, 50)] * 100)
+
+
+# -- the way back ------------------------------------------------------------------------------------------------------
+
+
+def as_letter(record: Record, *more: tuple[str, bytes | None], at: int = 0) -> Record:
+    key, value, headers = letter(record, "internal_error", "KeyError", "1")
+    return Record("dead", 0, at, 1_700_000_100_000, key, value, (*headers, *more))
+
+
+def test_an_opened_letter_says_where_it_came_from_and_what_it_came_with() -> None:
+    found = opened(as_letter(RECORD))
+
+    assert (found.reason, found.error, found.topic, found.partition, found.offset) == (
+        "internal_error",
+        "KeyError",
+        "events",
+        3,
+        42,
+    )
+    assert found.headers == HEADERS
+    assert not found.is_left_out
+    assert opened(as_letter(RECORD, LEFT_OUT)).is_left_out
+
+
+def test_headers_that_a_producer_named_like_ours_change_nothing() -> None:
+    forged = (("sluice.topic", b"elsewhere"), ("sluice.offset", b"9"))
+    record = Record("events", 3, 42, 0, b"k", b"v", forged)
+
+    found = opened(as_letter(record))
+
+    assert (found.topic, found.offset) == ("events", 42)
+    assert found.headers == forged
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"-1", b"9" * 40, "\u0663".encode(), b"\xff"])
+def test_a_letter_with_a_number_that_is_none_has_no_place(said: bytes) -> None:
+    found = opened(Record("dead", 0, 0, 0, b"k", b"v", (("sluice.offset", said), ("sluice.partition", None))))
+
+    assert (found.offset, found.partition, found.topic, found.reason) == (None, None, None, "unknown")
+
+
+def test_filters_take_what_they_name() -> None:
+    found = opened(as_letter(RECORD))
+
+    assert Filter().takes(found)
+    assert Filter(frozenset(("internal_error",)), frozenset(("events",)), 1_700_000_000, 1_700_000_200).takes(found)
+    assert not Filter(reasons=frozenset(("other",))).takes(found)
+    assert not Filter(topics=frozenset(("other",))).takes(found)
+    assert not Filter(since=1_700_000_101).takes(found)
+    assert not Filter(until=1_700_000_100).takes(found)
+
+
+@given(st.lists(st.frozensets(st.integers(0, 60)), max_size=6))
+@settings(deadline=None, max_examples=200)
+def test_every_letter_is_done_once_whatever_is_picked_out(runs: list[frozenset[int]]) -> None:
+    position, metadata, seen = 0, "", []
+    for wanted in [*runs, frozenset(range(61))]:
+        done = Replayed(position, metadata)
+        for offset in range(0, 61, 2):  # between letters stand the marks of transactions
+            if offset in done:
+                continue
+            if offset in wanted:
+                seen.append(offset)
+                done.add(offset)
+                done.advance(offset + 1)
+            else:
+                done.leave(offset)
+        position, metadata = done.position, done.metadata
+
+    assert sorted(seen) == list(range(0, 61, 2))
+    assert all(offset in Replayed(position, metadata) for offset in range(0, 61, 2))
+
+
+@given(st.text(alphabet="0123456789,-x", max_size=40))
+def test_metadata_that_is_not_ours_is_survived(text: str) -> None:
+    assert 5 in Replayed(6, text)

@@ -116,8 +116,8 @@ def harmless_facts(value: bytes) -> Mapping[str, str]:
     return aws_account_id.check(value, b"", b"").facts if value[:4] in (b"AKIA", b"ASIA") else {}
 
 
-def prober(settings: Probe, detectors: Sequence[Detector], metrics: Metrics, on_result: OnResult) -> Prober:
-    """The live checks of one process, not yet started.
+def prove_probe(settings: Probe, detectors: Sequence[Detector]) -> None:
+    """Looks at what the settings of live checks name.
 
     Raises:
         SettingsError: a name that no detector has.
@@ -131,6 +131,15 @@ def prober(settings: Probe, detectors: Sequence[Detector], metrics: Metrics, on_
         for name in getattr(settings, key):
             if name not in known:
                 raise SettingsError(f"probe.{key}: {name!r}: a detector's id or a provider's name expected")
+
+
+def prober(settings: Probe, detectors: Sequence[Detector], metrics: Metrics, on_result: OnResult) -> Prober:
+    """The live checks of one process, not yet started.
+
+    Raises:
+        SettingsError: a name that no detector has.
+    """
+    prove_probe(settings, detectors)
     rng = random.SystemRandom()
     return Prober(settings, metrics, on_result, lambda detector: proof.secret_of(detector, rng), harmless_facts)
 

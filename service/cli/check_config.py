@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = settings.load(arguments.file)
     app.prove(loaded)
     database, _ = app.load_database([Path(folder) for folder in loaded.detect.folders], loaded.detect.disable)
+    app.prove_probe(loaded.probe, database.detectors)
     for section, values in msgspec.to_builtins(loaded).items():
         for key, value in values.items():
             shown = "(set)" if (section, key) in settings.SECRET_KEYS and value else value

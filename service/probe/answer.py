@@ -17,7 +17,7 @@ from service.records import Answer, LiveCheck, Validity
 
 REASONS: Final[dict[str, str]] = {
     "accepted": "the provider accepts it",
-    "limited": "the provider knows it, but does not let it do what was asked",
+    "limited": "the provider knows it, though it does not do what was asked",
     "refused": "the provider refuses it as a credential",
     "expired": "the provider says that it is over",
     "unexpected_answer": "the provider's answer says neither yes nor no",
@@ -112,10 +112,11 @@ def reader(name: str) -> Reader:
 
 
 def _described(live: LiveCheck, reply: Reply, document: Any) -> Outcome:
+    accepted = "accepted" if reply.status < 300 else "limited"
     said = {
         (validity, reason)
         for validity, reason, answers in (
-            (Validity.active, "limited" if reply.status == 403 else "accepted", live.active),
+            (Validity.active, accepted, live.active),
             (Validity.inactive, "refused", live.inactive),
             (Validity.unknown, "unpaired", live.unpaired),
         )
@@ -127,7 +128,7 @@ def _described(live: LiveCheck, reply: Reply, document: Any) -> Outcome:
         if reply.is_page and reply.status != 401:
             return Outcome(Validity.unknown, "page")
         if reply.status in live.active:
-            return Outcome(Validity.active, "limited" if reply.status == 403 else "accepted")
+            return Outcome(Validity.active, accepted)
         if reply.status in live.inactive:
             return Outcome(Validity.inactive, "refused")
     return Outcome(Validity.unknown, general(reply.status))

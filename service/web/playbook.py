@@ -236,6 +236,8 @@ class _Writer:
                     blocks.append(Paragraph(self._say("used", "live_meaning", active=active, inactive=inactive)))
                 if live.note:
                     blocks.append(Paragraph(self._say("used", "live_note", note=live.note)))
+            elif live:
+                blocks.append(Paragraph(self._say("used", "check", id=_code(self._detector.id))))
             elif self._named:
                 blocks.append(Paragraph(self._say("used", "no_live")))
         blocks.append(Paragraph(self._say("used", "keep")))

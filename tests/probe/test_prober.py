@@ -210,8 +210,7 @@ async def test_wepay(providers: Providers, running: Prober, detectors: Catalogue
     providers.handlers["wepayapi.com"] = says(
         live,
         {"user_id": 59411, "first_name": "Bill", "email": "b@acme.example", "state": "registered"},
-        {"error": "access_denied", "error_description": "a valid access_token is required", "error_code": 1010},
-        400,
+        {"error": "access_denied", "error_description": "made up", "error_code": 1006},
     )
     app_token = "production_" + token(length=50)
     providers.handlers["api.wepay.com"] = says(app_token, {"results": []}, {"error_code": "UNAUTHORIZED"})
@@ -219,6 +218,8 @@ async def test_wepay(providers: Providers, running: Prober, detectors: Catalogue
     found = await check(running, detectors["wepay-access-token-v2"], live)
     assert (found.validity, found.facts) == (Validity.active, {"account": "59411", "state": "registered"})
     assert (await check(running, detectors["wepay-access-token-v2"], live[:-1] + "z")).validity is Validity.inactive
+    providers.handlers["wepayapi.com"] = says("nobody", {}, {"error": "access_denied", "error_code": 1010})
+    assert (await check(running, detectors["wepay-access-token-v2"], live)).reason == "limited"
     assert (await check(running, detectors["wepay-access-token"], app_token, app_id="12345")).validity is Validity.active
     assert (await check(running, detectors["wepay-access-token"], app_token)).reason == "companion_missing"
 

@@ -269,7 +269,9 @@ def test_a_live_check_of_another_kind_becomes_a_command_too() -> None:
 def test_what_curl_cannot_ask_is_no_command() -> None:
     live = LiveCheck(url="/v1/self", endpoint="acme", headers={"X": "{secret}"})
 
-    assert "curl" not in section(playbook.write(detector(live=live)), "used")
+    said = section(playbook.write(detector(live=live)), "used")
+    assert "curl" not in said
+    assert "sluice check --detector" in said
 
 
 def test_risks_are_weighed_by_what_the_secret_opens() -> None:

@@ -1,98 +1,472 @@
-"""Delivers alerts and dead letters until they are acknowledged.
+"""Delivers what a stage makes, in order, until it is acknowledged; only then the stage's input counts as done.
 
-A delivery ends in one of two ways: the sink acknowledged it, or it was rejected for good and a dead letter of it was
-acknowledged. A sink that cannot be reached is tried again, for ever, with growing pauses; meanwhile the bound on what is in
-flight stops the fetching.
+What was made of one slice of the input is a :class:`Parcel`. Parcels queue up while others are under way and then go
+together: the slower the broker, the larger the groups. Nothing overtakes within an input partition, so that what is
+counted by offsets is counted right.
+
+:class:`AtLeastOnce` sends from one producer; a crash between the acknowledgement and the commit of offsets sends again.
+:class:`ExactlyOnce` puts messages and offsets of an input partition into one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
-from service.errors import SinkRejectedError, SinkUnavailableError
-from service.publish.schemas.native import Alert
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from service.publish.sinks import kafka
+from service.publish.sinks.kafka import Message
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 
 _log = logs.get("publish")
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 30.0
+MOST_TOGETHER: Final = 1000
+"""Items of a group, at about."""
+STOP_SECONDS: Final = 5.0
+"""How long a producer is given to end."""
+Partition = tuple[str, int]
 
 
-class Sink(Protocol):
-    """Where alerts go. A new one is one file in ``service/publish/sinks/``."""
+class Parcel(NamedTuple):
+    """What was made of the input of a partition up to ``next_offset``; of no input if ``partition`` is None.
 
-    async def deliver(self, alert: Alert) -> None:
-        """Returns when the alert is safe there; raises SinkUnavailableError or SinkRejectedError otherwise."""
-
-
-class Delivery:
-    """Runs deliveries side by side, keeps their number, and waits for them.
-
-    Args:
-        sink: where alerts go.
-        metrics: the process's.
+    ``items`` are what the stage's ``compose`` understands; ``done`` is called when all of it is safe.
     """
 
-    def __init__(self, sink: Sink, name: str, metrics: Metrics) -> None:
-        self._sink = sink
-        self._name = name
-        self._metrics = metrics
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.reachable = True
+    partition: Partition | None
+    next_offset: int
+    items: Sequence[Any]
+    done: Callable[[], None]
+
+
+class Compose(Protocol):
+    """Turns the items of a group into messages, joining what can be joined.
+
+    Those of the first list are safe before the first of the second is sent, unless all go in one transaction.
+    """
+
+    def __call__(self, items: Sequence[Any]) -> tuple[list[Message], list[Message]]: ...  # noqa: D102
+
+
+class Delivery(Protocol):
+    """What a stage is told of its delivery."""
+
+    reachable: bool
+    """False while the last attempt failed."""
 
     @property
     def in_flight(self) -> int:
-        """Deliveries under way."""
-        return len(self._tasks)
+        """Items not yet acknowledged."""
 
-    def alert(self, alert: Alert, rejected: Callable[[], Awaitable[None]], done: Callable[[], None]) -> None:
-        """Begins to deliver an alert; ``rejected`` sends its dead letter, ``done`` is called when it is safe."""
+    async def start(self) -> None:
+        """Connects. Raises what aiokafka raises."""
 
-        async def attempt() -> None:
-            try:
-                await self._sink.deliver(alert)
-                self._metrics.count("sluice_publish_alerts_total", sink=self._name, severity=alert.severity)
-            except SinkRejectedError as error:
-                self._failed(str(error))
-                await rejected()
+    async def open(self, partitions: set[Partition]) -> None:
+        """These input partitions are ours from now on; nobody else's messages of them count any more."""
 
-        self.run(attempt, done)
+    def put(self, parcel: Parcel) -> None:
+        """Takes a parcel in; parcels of a partition are delivered in the order of coming."""
 
-    def run(self, attempt: Callable[[], Awaitable[None]], done: Callable[[], None]) -> None:
-        """Begins something that is tried until it succeeds."""
-        task = asyncio.get_running_loop().create_task(self._until_done(attempt, done), name="delivery")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _until_done(self, attempt: Callable[[], Awaitable[None]], done: Callable[[], None]) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                await attempt()
-            except SinkUnavailableError as error:
-                self._failed(str(error))
-                self.reachable = False
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                continue
-            self.reachable = True
-            done()
-            return
-
-    def _failed(self, reason: str) -> None:
-        self._metrics.count("sluice_publish_failures_total", sink=self._name, reason=reason)
-        _log.warning("delivery failed", sink=self._name, reason=reason)
-
-    async def drain(self, timeout_seconds: float) -> bool:
+    async def drain(self, seconds: float) -> bool:
         """Waits until nothing is in flight. False if the time was over first."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_seconds)
-        return not self._tasks
 
-    def abandon(self) -> None:
-        """Ends what is still in flight; its offsets stay uncommitted, so it comes again."""
-        for task in list(self._tasks):
-            task.cancel()
+    async def close(self) -> None:
+        """The input partitions are no longer ours: what is in flight of them is given up."""
+
+    async def stop(self) -> None:
+        """Disconnects."""
+
+
+class _Queue:
+    """Parcels in order, one group under way at a time."""
+
+    def __init__(self) -> None:
+        self._parcels: deque[Parcel] = deque()
+        self._under_way = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+        self.items = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self._emptied.is_set()
+
+    def put(self, parcel: Parcel) -> None:
+        self._parcels.append(parcel)
+        self.items += len(parcel.items)
+        self._filled.set()
+        self._emptied.clear()
+
+    async def group(self) -> list[Parcel]:
+        """The next parcels, once there are some."""
+        await self._filled.wait()
+        group = [self._parcels.popleft()]
+        items = len(group[0].items)
+        while self._parcels and items + len(self._parcels[0].items) <= MOST_TOGETHER:
+            items += len(self._parcels[0].items)
+            group.append(self._parcels.popleft())
+        if not self._parcels:
+            self._filled.clear()
+        self._under_way = items
+        return group
+
+    def finished(self, group: list[Parcel]) -> None:
+        self.items -= self._under_way
+        self._under_way = 0
+        for parcel in group:
+            parcel.done()
+        if not self._parcels:
+            self._emptied.set()
+
+    async def drain(self) -> None:
+        await self._emptied.wait()
+
+
+class _Failures:
+    """Counts and tells failures, pauses longer each time, and keeps whether the last attempt failed."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._pause = FIRST_PAUSE_SECONDS
+        self.number = 0
+
+    def tell(self, reason: str) -> None:
+        self._metrics.count("sluice_publish_failures_total", sink=kafka.NAME, reason=reason)
+        _log.warning("delivery failed", sink=kafka.NAME, reason=reason)
+
+    async def pause(self) -> None:
+        self.number += 1
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def over(self) -> None:
+        self._pause = FIRST_PAUSE_SECONDS
+        self.number = 0
+
+
+def _in_their_stead(messages: list[Message], outcomes: list[BaseException | None], failures: _Failures) -> list[Message]:
+    """What is still to be sent: the messages that failed, and the stand-ins of those that never will be taken."""
+    left: list[Message] = []
+    for message, outcome in zip(messages, outcomes, strict=True):
+        if outcome is None:
+            if message.acknowledged is not None:
+                message.acknowledged()
+        elif isinstance(outcome, kafka.TOO_LARGE):
+            failures.tell("too_large")
+            if message.instead is not None:
+                left.append(message.instead)
+        else:
+            left.append(message)
+    return left
+
+
+async def _ended(producer: Any) -> None:
+    """Ends a producer, whatever state it is in."""
+    with contextlib.suppress(*kafka.FAILED, AssertionError):
+        await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+
+
+class AtLeastOnce:
+    """One producer, one group under way.
+
+    Args:
+        make: makes a producer that is not yet started.
+        compose: of the stage.
+        metrics: the process's.
+    """
+
+    def __init__(self, make: Callable[[], Any], compose: Compose, metrics: Metrics) -> None:
+        self._make = make
+        self._compose = compose
+        self._failures = _Failures(metrics)
+        self._queue = _Queue()
+        self._producer: Any = None
+        self._pumping: asyncio.Task[None] | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """False while the last attempt failed."""
+        return not self._failures.number
+
+    @property
+    def in_flight(self) -> int:
+        """Items not yet acknowledged."""
+        return self._queue.items
+
+    async def start(self) -> None:
+        """Connects."""
+        self._producer = self._make()
+        try:
+            await self._producer.start()
+        except BaseException:
+            await _ended(self._producer)
+            raise
+        self._pumping = asyncio.get_running_loop().create_task(self._pump(), name="delivery")
+
+    async def open(self, partitions: set[Partition]) -> None:
+        """Nothing to do: what another worker still sends of them counts as a repeat."""
+
+    def put(self, parcel: Parcel) -> None:
+        """Takes a parcel in."""
+        self._queue.put(parcel)
+
+    async def drain(self, seconds: float) -> bool:
+        """Waits until nothing is in flight."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.drain(), seconds)
+        return self._queue.is_idle
+
+    async def close(self) -> None:
+        """Nothing to do: what is in flight may still be delivered, its offsets are nobody's any more."""
+
+    async def stop(self) -> None:
+        """Gives up what is in flight, and disconnects."""
+        if self._pumping is not None:
+            self._pumping.cancel()
+            await asyncio.gather(self._pumping, return_exceptions=True)
+            await _ended(self._producer)
+
+    async def mark(self, topic: str, partition: int) -> int:
+        """Writes a record without a value, and tells its offset: what is before it was written before."""
+        future = await self._producer.send(topic, None, b"", partition)
+        return int((await future).offset)
+
+    async def _pump(self) -> None:
+        while True:
+            group = await self._queue.group()
+            for wave in self._compose([item for parcel in group for item in parcel.items]):
+                await self._until_acknowledged(wave)
+            self._queue.finished(group)
+
+    async def _until_acknowledged(self, messages: list[Message]) -> None:
+        while messages:
+            outcomes = await kafka.send(self._producer, messages)
+            messages = _in_their_stead(messages, outcomes, self._failures)
+            errors = [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, kafka.TOO_LARGE)]
+            if not errors:
+                continue
+            self._failures.tell(type(errors[0]).__name__)
+            await self._failures.pause()
+            if any(isinstance(error, KafkaError) and not error.retriable for error in errors):
+                await self._renew()
+        self._failures.over()
+
+    async def _renew(self) -> None:
+        """A producer that met some errors never sends again; another one does."""
+        fresh = self._make()
+        try:
+            await asyncio.wait_for(fresh.start(), STOP_SECONDS)
+        except kafka.FAILED:
+            await _ended(fresh)
+            return
+        old, self._producer = self._producer, fresh
+        await _ended(old)
+
+
+class ExactlyOnce:
+    """A transaction for each group of an input partition, under a transactional id that is the partition's.
+
+    The client library cannot fence by the group's generation, so the ids do it: whoever gets a partition first begins
+    under its id, which ends every transaction of the former owner for good, and only then reads how far it came.
+
+    Args:
+        make: makes a producer with a transactional id that is not yet started.
+        group: whose offsets are committed.
+        position: asks the broker for the committed offset of an input partition.
+        committed: called with what was committed.
+        lost: called where somebody else went on with a partition that we took for ours.
+        compose: of the stage.
+        metrics: the process's.
+        patience_seconds: how long one transaction may take.
+        fenced_seconds: how long the group needs to tell us that somebody else has our partitions.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str | None], Any],
+        group: str,
+        position: Callable[[Partition], Awaitable[int | None]],
+        committed: Callable[[dict[Partition, int]], None],
+        lost: Callable[[], None],
+        compose: Compose,
+        metrics: Metrics,
+        patience_seconds: float,
+        fenced_seconds: float,
+    ) -> None:
+        self.make = make
+        self.group = group
+        self.position = position
+        self.committed = committed
+        self.lost = lost
+        self.compose = compose
+        self.metrics = metrics
+        self.patience_seconds = patience_seconds
+        self.fenced_seconds = fenced_seconds
+        self._lanes: dict[Partition, _Lane] = {}
+        self._beside = AtLeastOnce(lambda: make(None), compose, metrics)
+
+    @property
+    def reachable(self) -> bool:
+        """False while the last attempt of some partition failed."""
+        return self._beside.reachable and not any(lane.failures.number for lane in self._lanes.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Items not yet acknowledged."""
+        return self._beside.in_flight + sum(lane.queue.items for lane in self._lanes.values())
+
+    async def start(self) -> None:
+        """Connects what is outside of transactions: what comes of no input."""
+        await self._beside.start()
+
+    async def open(self, partitions: set[Partition]) -> None:
+        """Fences the former owners and reads how far they came."""
+        await self.close()
+        self._lanes = {partition: _Lane(self, partition) for partition in partitions}
+        await asyncio.gather(*(lane.open() for lane in self._lanes.values()))
+
+    def put(self, parcel: Parcel) -> None:
+        """Takes a parcel in; one of a partition that is not ours is dropped: its owner makes it again."""
+        if parcel.partition is None:
+            self._beside.put(parcel)
+        elif parcel.partition in self._lanes:
+            self._lanes[parcel.partition].queue.put(parcel)
+
+    def advance(self, positions: dict[Partition, int]) -> None:
+        """Commits positions that were come to without anything to deliver."""
+        for partition, offset in positions.items():
+            lane = self._lanes.get(partition)
+            if lane is not None and lane.queue.is_idle:  # otherwise what is under way commits a later one
+                lane.queue.put(Parcel(partition, offset, (), lambda: None))
+
+    async def drain(self, seconds: float) -> bool:
+        """Waits until nothing is in flight."""
+        queues = [lane.queue.drain() for lane in self._lanes.values()]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*queues), seconds)
+            return await self._beside.drain(seconds)
+        return False
+
+    async def close(self) -> None:
+        """Ends the transactions under way, and the producers."""
+        lanes, self._lanes = self._lanes, {}
+        await asyncio.gather(*(lane.close() for lane in lanes.values()))
+
+    async def stop(self) -> None:
+        """Gives up what is in flight, and disconnects."""
+        await self.close()
+        await self._beside.stop()
+
+    async def mark(self, topic: str, partition: int) -> int:
+        """Writes a record without a value, and tells its offset: what is before it was written before."""
+        return await self._beside.mark(topic, partition)
+
+
+class _Lane:
+    """One input partition under exactly-once delivery."""
+
+    def __init__(self, whole: ExactlyOnce, partition: Partition) -> None:
+        self._whole = whole
+        self._partition = partition
+        self._id = f"{whole.group}-{partition[0]}-{partition[1]}"
+        self.queue = _Queue()
+        self.failures = _Failures(whole.metrics)
+        self._producer: Any = None
+        self._committed: int | None = None
+        self._pumping: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._committed = await self._fence()
+        self._pumping = asyncio.get_running_loop().create_task(self._pump(), name=f"delivery {self._id}")
+
+    async def close(self) -> None:
+        if self._pumping is not None:
+            self._pumping.cancel()
+            await asyncio.gather(self._pumping, return_exceptions=True)
+        await self._discard()
+
+    async def _fence(self) -> int | None:
+        """Begins under the partition's id, as long as it takes; the offset to which the former owner committed."""
+        while True:
+            self._producer = self._whole.make(self._id)
+            try:
+                await asyncio.wait_for(self._producer.start(), self._whole.patience_seconds)
+                return await self._whole.position(self._partition)
+            except kafka.FAILED as error:
+                self.failures.tell(type(error).__name__)
+                await self._discard()
+                await self.failures.pause()
+
+    async def _discard(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with contextlib.suppress(*kafka.FAILED, AssertionError):  # of a state in which it cannot abort any more
+            await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
+        await _ended(producer)
+
+    async def _pump(self) -> None:
+        while True:
+            group = await self.queue.group()
+            messages = [
+                message
+                for wave in self._whole.compose([item for parcel in group for item in parcel.items])
+                for message in wave
+            ]
+            offset = group[-1].next_offset
+            while not await self._commits(messages, offset):
+                before, self._committed = self._committed, await self._fence()
+                if self._committed == offset:
+                    break  # it had gone through, and only the answer was lost
+                if self._committed != before:
+                    _log.warning("somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1])
+                    self._whole.lost()
+                    return
+            self.failures.over()
+            self._committed = offset
+            for message in messages:
+                if message.acknowledged is not None:
+                    message.acknowledged()
+            self.queue.finished(group)
+            self._whole.committed({self._partition: offset})
+
+    async def _commits(self, messages: list[Message], offset: int) -> bool:
+        """One transaction. False if it did not succeed, or nobody knows; the producer is then gone."""
+        producer = self._producer
+        try:
+            async with asyncio.timeout(self._whole.patience_seconds):
+                while True:
+                    await producer.begin_transaction()
+                    outcomes = await kafka.send(producer, messages)
+                    failed = [outcome for outcome in outcomes if outcome is not None]
+                    if not failed:
+                        break
+                    if not all(isinstance(outcome, kafka.TOO_LARGE) for outcome in failed):
+                        raise failed[0]
+                    await producer.abort_transaction()
+                    messages[:] = [
+                        message if outcome is None else message.instead
+                        for message, outcome in zip(messages, outcomes, strict=True)
+                        if outcome is None or message.instead is not None
+                    ]
+                    self.failures.tell("too_large")
+                where = {TopicPartition(*self._partition): offset}
+                await producer.send_offsets_to_transaction(where, self._whole.group)
+                await producer.commit_transaction()
+        except (*kafka.FAILED, AssertionError) as error:
+            self.failures.tell(type(error).__name__)
+            await self._discard()
+            if isinstance(error, ProducerFenced):  # by the partition's new owner: the group tells us, if it is not us
+                await asyncio.sleep(self._whole.fenced_seconds)
+            else:
+                await self.failures.pause()
+            return False
+        return True

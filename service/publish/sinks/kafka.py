@@ -1,54 +1,63 @@
-"""Alerts to a Kafka topic."""
+"""Messages to Kafka, many at once, each acknowledged or told why not."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
-import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
-from service.errors import SinkRejectedError, SinkUnavailableError
-from service.publish.schemas.native import Alert
-
 NAME: Final = "kafka"
-_encode: Final = msgspec.json.Encoder().encode
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordTooLargeError)
+FAILED: Final = (KafkaError, TimeoutError, OSError)
 
 
-class KafkaSink:
-    """Sends alerts keyed by fingerprint; a delivery is done when the broker has acknowledged it.
+class Message(NamedTuple):
+    """What is sent. ``partition`` is chosen by the key if None.
 
-    Args:
-        producer: started, and shared with the dead letters; whoever made it stops it.
-        topic: where alerts go.
+    ``instead`` is sent where the broker will never take this one as it is; ``acknowledged`` is called when it, and not
+    its stand-in, is safe.
     """
 
-    def __init__(self, producer: Any, topic: str) -> None:
-        self._producer = producer
-        self._topic = topic
-
-    async def deliver(self, alert: Alert) -> None:
-        """Returns when the alert is acknowledged.
-
-        Raises:
-            SinkUnavailableError: not now.
-            SinkRejectedError: never, as it is.
-        """
-        await send(self._producer, self._topic, alert.fingerprint.encode(), _encode(alert.body), [])
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int | None = None
+    instead: Message | None = None
+    acknowledged: Callable[[], None] | None = None
 
 
-async def send(
-    producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
-) -> None:
-    """One message, acknowledged.
+async def send(producer: Any, messages: Sequence[Message]) -> list[BaseException | None]:
+    """Sends all and waits for all.
 
-    Raises:
-        SinkUnavailableError: the broker cannot take it now.
-        SinkRejectedError: the broker never will.
+    Returns:
+        For each message None if it is acknowledged, or what came in the way. After the first one that cannot even be
+        handed to the producer the others are not tried.
     """
-    try:
-        acknowledged = await producer.send(topic, value, key, headers=headers or None)
-        await acknowledged
-    except (MessageSizeTooLargeError, RecordTooLargeError) as error:
-        raise SinkRejectedError("too_large") from error
-    except (TimeoutError, KafkaError, OSError) as error:
-        raise SinkUnavailableError(type(error).__name__) from error
+    futures: list[asyncio.Future[Any]] = []
+    outcomes: list[BaseException | None] = []
+    for message in messages:
+        try:
+            futures.append(
+                await producer.send(
+                    message.topic, message.value, message.key, message.partition, headers=list(message.headers) or None
+                )
+            )
+        except TOO_LARGE as error:
+            futures.append(_failed(error))
+        except FAILED as error:
+            futures += [_failed(error) for _ in messages[len(futures) :]]
+            break
+    for done in await asyncio.gather(*futures, return_exceptions=True):
+        if isinstance(done, BaseException) and not isinstance(done, FAILED):
+            raise done
+        outcomes.append(done if isinstance(done, BaseException) else None)
+    return outcomes
+
+
+def _failed(error: BaseException) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future

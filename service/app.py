@@ -15,10 +15,8 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from aiokafka.errors import KafkaError
-
 from service import __version__, proof
-from service.consume import access, source
+from service.consume import source
 from service.consume.table import Table
 from service.decode import layers, sniff
 from service.detect import catalogue, database
@@ -30,6 +28,7 @@ from service.judge import evidence, suppression
 from service.judge.checks import aws_account_id
 from service.judge.reasons import Dropped
 from service.judge.suppression import Suppression
+from service.ledger import Ledger
 from service.pipeline import Pipeline
 from service.probe import request
 from service.probe.prober import OnResult, Prober
@@ -37,6 +36,7 @@ from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
 from service.records import Confidence, Detector, Record, Secret
 from service.settings import Probe, Settings, changed, with_live
+from service.stage import Stage
 from service.telemetry import crash, logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.server import Server
@@ -224,7 +224,8 @@ class Service:
         self._inspector = _inspector_of(loaded, settings)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
-        self._pipeline: Pipeline | None = None
+        self.pipeline: Pipeline | None = None
+        self._ledger: Ledger | None = None
         self.verdicts = Verdicts(settings.verdicts.most)
         self.reload_asked = asyncio.Event()
         """Set it, and settings and detectors are read again."""
@@ -254,19 +255,25 @@ class Service:
 
     def _live(self) -> dict[str, bool]:
         late = _LOOP_LATE_SECONDS
-        if self._pipeline is None:
+        if self.pipeline is None:
             return {"started": True}
         # a pause for slow sinks polls on; only a loop that hangs does not
-        return {"polled": time.monotonic() - self._pipeline.source.last_poll < late + 20.0}
+        polled = min(stage.source.last_poll for stage in self._stages)
+        return {"polled": time.monotonic() - polled < late + 20.0}
+
+    @property
+    def _stages(self) -> list[Stage]:
+        """Those that were made, in the order of the flow."""
+        return [stage for stage in (self.pipeline, self._ledger) if stage is not None]
 
     def ready(self) -> dict[str, bool]:
         """The claims of ``/readyz``."""
-        pipeline = self._pipeline
+        pipeline, stages = self.pipeline, self._stages
         return {
             **({"called": False} if self._standing_by else {}),
-            "joined": pipeline is not None and pipeline.source.joined,
+            "joined": bool(stages) and all(stage.source.joined for stage in stages),
             "database": True,
-            "sinks": pipeline is not None and pipeline.sink_reachable,
+            "sinks": bool(stages) and all(stage.sink_reachable for stage in stages),
             "not_draining": pipeline is None or not pipeline.is_stopping,
         }
 
@@ -325,8 +332,8 @@ class Service:
         if outcome == "refused":
             return False
         self.settings = fresh
-        if self._pipeline is not None:
-            self._pipeline.take(fresh)
+        for stage in self._stages:
+            stage.take(fresh)
         logs.set_level(fresh.telemetry.log_level)
         _log.info("settings taken in", keys=live)
         if later:
@@ -364,9 +371,10 @@ class Service:
         Args:
             leave: the group, even with a place of its own in it (``kafka.group_instance_id``).
         """
-        if self._pipeline is not None:
-            self._pipeline.source.leaves = leave
-            self._pipeline.stop()
+        for stage in self._stages:
+            stage.source.leaves = leave
+        if self.pipeline is not None:
+            self.pipeline.stop()
 
     async def run(self, called: Callable[[], Awaitable[None]] | None = None) -> None:
         """From joining the group to having left it.
@@ -379,47 +387,68 @@ class Service:
         """
         settings = self.settings
         await self.server.start(settings.telemetry)
-        producer = source.producer(settings)
+        decisions = Table(settings, settings.verdicts.topic, self._decided)
+        beside: list[asyncio.Task[None]] = []
         try:
-            if settings.consume.create_topics:
-                events = () if settings.consume.topic_pattern else settings.consume.topics
-                made = (*events, settings.publish.topic, settings.dead_letters.topic)
-                await source.create_topics(settings, made, (settings.verdicts.topic,))
-            try:
-                await producer.start()
-            except (KafkaError, OSError) as error:
-                raise await access.explained(settings, error) from error
-            decisions = Table(settings, settings.verdicts.topic, self._decided)
+            await self._create_topics()
             await decisions.start()
             loop = asyncio.get_running_loop()
-            beside = [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
+            beside += [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
             if called is not None:
                 self._standing_by = True
                 await called()
                 self._standing_by = False
-            self._pipeline = Pipeline(
+            with contextlib.suppress(TimeoutError):  # rather an alert too many than none
+                await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
+            self.pipeline = Pipeline(
                 settings,
                 lambda: self._inspector,
                 self._fingerprinter,
                 self.verdicts,
-                producer,
                 self.metrics,
                 lambda provider: self.library.knowledge(provider),
             )
             loop.run_in_executor(None, self.library.read)
-            try:
-                with contextlib.suppress(TimeoutError):  # rather an alert too many than none
-                    await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
-                await self._pipeline.run()
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
-                await decisions.stop()
+            if settings.repeats.enabled:
+                self._ledger = Ledger(settings, self._fingerprinter, self.verdicts, self.metrics)
+            await self._run_stages()
         finally:
-            with contextlib.suppress(KafkaError, OSError):
-                await producer.stop()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await decisions.stop()
             await self.server.stop()
+
+    async def _create_topics(self) -> None:
+        """What is missing of them; those that are ours alone in any case."""
+        settings = self.settings
+        ordinary: list[str] = []
+        compacted: list[str] = []
+        if settings.consume.create_topics:
+            ordinary += () if settings.consume.topic_pattern else settings.consume.topics
+            ordinary += (settings.publish.topic, settings.dead_letters.topic)
+            compacted.append(settings.verdicts.topic)
+        if settings.repeats.enabled:
+            ordinary.append(settings.sightings_topic)
+            compacted.append(settings.secrets_topic)
+        await source.create_topics(settings, ordinary, compacted)
+
+    async def _run_stages(self) -> None:
+        """Runs the stages side by side; the later one ends when the earlier has drained, both when one fails."""
+        stages = self._stages
+        tasks = [asyncio.get_running_loop().create_task(stage.run(), name=type(stage).__name__) for stage in stages]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for stage, task in zip(stages, tasks, strict=True):
+                stage.stop()
+                await asyncio.wait([task])
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def run_until_signalled(self, worker: bool = False, called: Callable[[], Awaitable[None]] | None = None) -> None:
         """As :meth:`run`; SIGTERM and SIGINT drain, the second one ends at once.
@@ -436,7 +465,7 @@ class Service:
         def drain(leave: bool) -> None:
             nonlocal asked
             asked += 1
-            if asked == 1 and self._pipeline is not None:
+            if asked == 1 and self.pipeline is not None:
                 _log.info("draining")
                 self.stop(leave)
             elif main is not None:

@@ -55,14 +55,6 @@ class UndecodableError(Exception):
         self.reason = reason
 
 
-class SinkUnavailableError(Exception):
-    """A sink cannot take alerts now; trying again may help."""
-
-
-class SinkRejectedError(Exception):
-    """A sink will never take this alert as it is; it is kept or dead-lettered, never acknowledged."""
-
-
 class TooManyDeadLettersError(SluiceError):
     """Dead letters passed the limit: the consumer stops instead of emptying a topic into the dead letters."""
 

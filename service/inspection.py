@@ -30,11 +30,12 @@ _WHOLE: Final = frozenset(("text", "syslog", "cri", "oversized", "record"))
 
 
 class Found(NamedTuple):
-    """A finding, where it is, and how often its secret stands in the record."""
+    """A finding, where it is, how often its secret stands in the record, and the record's time in milliseconds."""
 
     finding: Finding
     location: Location
     occurrences: int
+    timestamp: int = -1
 
 
 class Failure(NamedTuple):
@@ -225,7 +226,7 @@ class Inspector:
                 type=event.origin.type,
                 **hiding.origin(event.origin),
             )
-            grouped[key] = Found(finding, location, 1)
+            grouped[key] = Found(finding, location, 1, record.timestamp if record else -1)
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())

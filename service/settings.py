@@ -154,9 +154,25 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where alerts go."""
 
     topic: str = "sluice.alerts"
+    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    """Exactly once: alerts, what is known of their secrets, and offsets go in Kafka's transactions; who reads alerts at
+    ``read_committed`` sees each once."""
     min_confidence: Literal["low", "medium", "high"] = "medium"
     playbook_url: str = ""
     """Begins the link to a playbook in the alerts, such as ``https://sluice.internal``."""
+
+
+class Repeats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One alert a secret, and updates of it."""
+
+    enabled: bool = True
+    """False: an alert for every record in which a secret stands."""
+    window_seconds: float = 7 * 86_400.0
+    """A secret that was not seen for so long counts as new."""
+    update_interval_seconds: float = 900.0
+    """At least so long between updates of one secret; better evidence and the provider's word go out at once."""
+    most_secrets: int = 50_000
+    """Secrets that are kept, all workers together; of more, those are forgotten that were not seen for the longest time."""
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,6 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     detect: Detect = Detect()
     probe: Probe = Probe()
     publish: Publish = Publish()
+    repeats: Repeats = Repeats()
     verdicts: Verdicts = Verdicts()
     allow: Allow = Allow()
     dead_letters: DeadLetters = DeadLetters()
@@ -235,7 +252,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def own_topics(self) -> frozenset[str]:
         """What Sluice itself writes: reading it as events would go round for ever."""
-        return frozenset((self.publish.topic, self.dead_letters.topic, self.verdicts.topic))
+        shared = (self.publish.topic, self.dead_letters.topic, self.verdicts.topic)
+        return frozenset((*shared, self.sightings_topic, self.secrets_topic))
+
+    @property
+    def sightings_topic(self) -> str:
+        """Where workers tell each other what they saw. The group's own: two groups do not mix."""
+        return f"{self.kafka.group_id}.sightings"
+
+    @property
+    def secrets_topic(self) -> str:
+        """What is known of each secret; compacted, partitioned as the sightings are."""
+        return f"{self.kafka.group_id}.secrets"
 
 
 SECRET_KEYS: Final = (
@@ -472,6 +500,8 @@ def _relations(settings: Settings) -> None:
             "consume.drain_timeout_ms: less than kafka.session_timeout_ms expected,"
             " or the group gives the partitions away while they drain"
         )
+    if settings.publish.delivery == "exactly_once" and not kafka.idempotence:
+        raise SettingsError("publish.delivery: exactly_once needs a broker with transactions, and kafka.idempotence = true")
     if not consume.topics and not consume.topic_pattern:
         raise SettingsError("consume.topics: at least one topic expected, or consume.topic_pattern")
     own = settings.own_topics
@@ -490,6 +520,9 @@ def _relations(settings: Settings) -> None:
         ("consume.fetch_max_bytes", consume.fetch_max_bytes, 1),
         ("consume.max_partition_fetch_bytes", consume.max_partition_fetch_bytes, 1),
         ("consume.new_topic_partitions", consume.new_topic_partitions, 1),
+        ("repeats.window_seconds", settings.repeats.window_seconds, 1),
+        ("repeats.update_interval_seconds", settings.repeats.update_interval_seconds, 0),
+        ("repeats.most_secrets", settings.repeats.most_secrets, 1),
         ("verdicts.most", settings.verdicts.most, 1),
         ("detect.watch_interval_ms", settings.detect.watch_interval_ms, 100),
         ("kafka.session_timeout_ms", kafka.session_timeout_ms, 1),

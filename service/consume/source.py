@@ -15,12 +15,13 @@ from aiokafka.errors import IllegalStateError, KafkaError, TopicAlreadyExistsErr
 from service.consume import batches
 from service.consume.access import connection, explained
 from service.consume.batches import Slab
-from service.consume.offsets import Offsets
+from service.consume.offsets import Offsets, Partition
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 
 _log = logs.get("consume")
+COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
 MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
 
@@ -43,7 +44,7 @@ async def create_topics(settings: Settings, topics: Iterable[str], compacted: It
         replicas = min(3, len((await admin.describe_cluster())["brokers"]))
         partitions = settings.consume.new_topic_partitions
         of_each: dict[str, dict[str, str]] = {name: {} for name in topics}
-        of_each |= {name: {"cleanup.policy": "compact"} for name in compacted}
+        of_each |= dict.fromkeys(compacted, COMPACTED)
         for name, configuration in of_each.items():
             if name in existing:
                 continue
@@ -60,6 +61,26 @@ async def create_topics(settings: Settings, topics: Iterable[str], compacted: It
         await admin.close()
 
 
+async def partitions(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each of these topics has; 0 where there is no such topic.
+
+    Raises:
+        SourceError: the broker cannot be reached.
+    """
+    wanted = dict.fromkeys(topics, 0)
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        there = wanted.keys() & set(await admin.list_topics())  # describing another one would create it
+        for topic in await admin.describe_topics(sorted(there)) if there else ():
+            wanted[topic["topic"]] = len(topic["partitions"])
+    except (KafkaError, OSError) as error:
+        raise await explained(settings, error) from error
+    finally:
+        await admin.close()
+    return wanted
+
+
 class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """A member of the consumer group.
 
@@ -68,18 +89,46 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         offsets: what may be committed.
         metrics: the process's.
         drain: awaited on revocation: lets deliveries in flight finish, within its own time limit.
+        own: a topic of ours that is read; None for those that ``consume`` names.
+        isolation: None for ``consume.isolation``.
+        opening: awaited, beside the polling, before anything of newly assigned partitions is handed on, which then begins
+            at the offset that is committed by then.
+        closing: awaited when partitions were revoked, after the drain.
+        advance: commits in the consumer's place, some time soon.
     """
 
-    def __init__(self, settings: Settings, offsets: Offsets, metrics: Metrics, drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        offsets: Offsets,
+        metrics: Metrics,
+        drain: Callable[[], Awaitable[Any]],
+        *,
+        own: str | None = None,
+        isolation: str | None = None,
+        opening: Callable[[set[Partition]], Awaitable[None]] | None = None,
+        closing: Callable[[], Awaitable[None]] | None = None,
+        advance: Callable[[dict[Partition, int]], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._offsets = offsets
         self._metrics = metrics
         self._drain = drain
+        self._own = own
+        self.group = settings.kafka.group_id if own is None else f"{settings.kafka.group_id}-repeats"
+        self._isolation = isolation or settings.consume.isolation
+        self._opening = opening
+        self._closing = closing
+        self._advance = advance
+        self._being_opened: asyncio.Task[None] | None = None
+        self._open: set[TopicPartition] = set()
         self._paused = False
         self._last_commit = time.monotonic()
         self.joined = False
         self.leaves = False
         """Gives up its place in the group at the end, even one that ``kafka.group_instance_id`` would keep."""
+        self.generation = 0
+        """Counts revocations: what was taken before one is no longer ours."""
         self.last_poll = time.monotonic()
         self._consumer: Any = None
 
@@ -97,7 +146,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         kafka, consume = self._settings.kafka, self._settings.consume
         self._consumer = AIOKafkaConsumer(
             **connection(self._settings),
-            group_id=kafka.group_id,
+            group_id=self.group,
             group_instance_id=kafka.group_instance_id,
             client_rack=kafka.client_rack,
             session_timeout_ms=kafka.session_timeout_ms,
@@ -106,27 +155,37 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             metadata_max_age_ms=kafka.metadata_max_age_ms,
             rebalance_timeout_ms=kafka.session_timeout_ms,
             enable_auto_commit=False,
-            auto_offset_reset=consume.start_at,
-            isolation_level=consume.isolation,
+            auto_offset_reset="earliest" if self._own else consume.start_at,
+            isolation_level=self._isolation,
             fetch_max_wait_ms=consume.fetch_max_wait_ms,
             fetch_max_bytes=consume.fetch_max_bytes,
             max_partition_fetch_bytes=consume.max_partition_fetch_bytes,
             value_deserializer=batches.WHOLE_BATCHES,
         )
         try:
-            if consume.topic_pattern:
-                own = "|".join(re.escape(topic) for topic in sorted(self._settings.own_topics))
-                self._consumer.subscribe(pattern=f"(?!(?:{own})$)(?:{consume.topic_pattern})", listener=self)
-            else:
-                self._consumer.subscribe(consume.topics, listener=self)
+            self.join()
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             await self._consumer.stop()
             raise await explained(self._settings, error) from error
 
+    def join(self) -> None:
+        """Asks the group for partitions; once more, gives all back first."""
+        consume = self._settings.consume
+        if self._own:
+            self._consumer.subscribe([self._own], listener=self)
+        elif consume.topic_pattern:
+            own = "|".join(re.escape(topic) for topic in sorted(self._settings.own_topics))
+            self._consumer.subscribe(pattern=f"(?!(?:{own})$)(?:{consume.topic_pattern})", listener=self)
+        else:
+            self._consumer.subscribe(consume.topics, listener=self)
+
     async def stop(self) -> None:
         """Commits what is done and leaves the group."""
+        await self._end_opening()
         await self.commit(force=True)
+        if self._closing:
+            await self._closing()
         coordinator = getattr(self._consumer, "_coordinator", None)
         if self.leaves and coordinator is not None:
             coordinator._group_instance_id = None  # the library leaves only for members without one
@@ -136,6 +195,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def poll(self, timeout_ms: int = 200) -> list[Slab]:
         """What was fetched since, or nothing. An error of the broker is counted, and tried again."""
         self.last_poll = time.monotonic()
+        if self._being_opened is not None and self._being_opened.done():
+            self._being_opened.result()
         try:
             fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_SLABS)
         except KafkaError as error:
@@ -143,7 +204,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             _log.warning("fetching failed, trying again", error=type(error).__name__)
             await asyncio.sleep(1.0)
             return []
-        return [slab for slabs in fetched.values() for slab in slabs]
+        # of what is not opened yet nothing is lost: once it is, it begins at the committed offset
+        return [slab for tp, slabs in fetched.items() if tp in self._open or not self._opening for slab in slabs]
 
     async def commit(self, force: bool = False) -> None:
         """Commits positions that moved, at most once an interval unless forced."""
@@ -157,6 +219,12 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._update_lag(assigned)
         if not positions:
             return
+        if self._advance:
+            self._advance({(tp.topic, tp.partition): offset for tp, offset in positions.items()})
+            await asyncio.sleep(0)
+            if force:
+                await self._drain()
+            return
         try:
             await self._consumer.commit(positions)
         except (KafkaError, IllegalStateError) as error:
@@ -164,8 +232,21 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
             _log.warning("commit failed", error=type(error).__name__)
             return
-        self._offsets.committed({(tp.topic, tp.partition): offset for tp, offset in positions.items()})
+        self.committed({(tp.topic, tp.partition): offset for tp, offset in positions.items()})
+
+    def committed(self, positions: dict[Partition, int]) -> None:
+        """Takes note of what is committed."""
+        self._offsets.committed(positions)
         self._metrics.set("sluice_consume_last_commit_timestamp_seconds", time.time())
+
+    async def position(self, partition: Partition) -> int | None:
+        """The offset that is committed for a partition.
+
+        Raises:
+            KafkaError: the broker does not say.
+        """
+        offset: int | None = await self._consumer.committed(TopicPartition(*partition))
+        return offset
 
     def pause(self, paused: bool) -> None:
         """Stops or resumes fetching; polling goes on."""
@@ -185,29 +266,68 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Every rebalance revokes everything: what is in flight is drained and committed before the partitions go."""
+        await self._end_opening()
         if revoked:
             await self._drain()
             await self.commit(force=True)
+        if self._closing:
+            await self._closing()
+        self.generation += 1
+        self._open = set()
         self._offsets.forget()
-        self._metrics.forget_lag()
-        self._metrics.set("sluice_consume_assigned_partitions", 0)
+        self._metrics.forget_lag({tp.topic for tp in revoked})
+        if not self._own:
+            self._metrics.set("sluice_consume_assigned_partitions", 0)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """The group gave us partitions."""
-        self.joined = True
+        """The group gave us partitions. Nothing may take long here: no heartbeat is sent meanwhile."""
         self._paused = False
-        self._metrics.count("sluice_consume_rebalances_total")
-        self._metrics.set("sluice_consume_assigned_partitions", len(assigned))
-        _log.info("partitions assigned", count=len(assigned))
+        if self._opening:
+            self._open = set()
+            self._being_opened = asyncio.get_running_loop().create_task(self._begin(assigned), name="opening")
+        else:
+            self.joined = True
+        if not self._own:
+            self._metrics.count("sluice_consume_rebalances_total")
+            self._metrics.set("sluice_consume_assigned_partitions", len(assigned))
+        _log.info("partitions assigned", count=len(assigned), group=self.group)
+
+    async def _begin(self, assigned: set[TopicPartition]) -> None:
+        """Opens partitions, and begins to read them where their former owner ended."""
+        assert self._opening is not None
+        await self._opening({(tp.topic, tp.partition) for tp in assigned})
+        at_start = bool(self._own) or self._settings.consume.start_at == "earliest"
+        for tp in assigned:
+            while True:
+                try:
+                    offset = await self._consumer.committed(tp)
+                    if offset is None:
+                        bounds = self._consumer.beginning_offsets if at_start else self._consumer.end_offsets
+                        offset = (await bounds([tp]))[tp]
+                    self._consumer.seek(tp, offset)
+                    self._open.add(tp)
+                    break
+                except KafkaError as error:
+                    _log.warning("the committed offset cannot be read, trying again", error=type(error).__name__)
+                    await asyncio.sleep(0.5)
+        self.joined = True
+
+    async def _end_opening(self) -> None:
+        if self._being_opened is not None:
+            self._being_opened.cancel()
+            await asyncio.gather(self._being_opened, return_exceptions=True)
+            self._being_opened = None
 
 
-def producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer for alerts and dead letters, not yet started."""
+def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """A producer of what Sluice writes, not yet started."""
     return AIOKafkaProducer(
         **connection(settings),
         acks="all",
         enable_idempotence=settings.kafka.idempotence,
-        linger_ms=2,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=settings.kafka.session_timeout_ms,
+        linger_ms=0,
         max_request_size=16 * 1024 * 1024,
         compression_type=None,
     )

@@ -94,7 +94,8 @@ class Table:
 
     async def stop(self) -> None:
         """Disconnects."""
-        await self._consumer.stop()
+        if self._consumer is not None:
+            await self._consumer.stop()
 
     async def _take(self) -> None:
         timeout_ms = 500 if self.read.is_set() else 50

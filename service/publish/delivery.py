@@ -35,13 +35,13 @@ Partition = tuple[str, int]
 
 
 class Parcel(NamedTuple):
-    """What was made of the input of a partition up to ``next_offset``; of no input if ``partition`` is None.
+    """What was made of the input of a partition up to ``next_offset``; None: of no further input, or of none at all.
 
     ``items`` are what the stage's ``compose`` understands; ``done`` is called when all of it is safe.
     """
 
     partition: Partition | None
-    next_offset: int
+    next_offset: int | None
     items: Sequence[Any]
     done: Callable[[], None]
 
@@ -417,17 +417,17 @@ class _Lane:
         while True:
             group = await self.queue.group()
             messages = [
-                message
-                for wave in self._whole.compose([item for parcel in group for item in parcel.items])
-                for message in wave
+                message for wave in self._whole.compose([item for parcel in group for item in parcel.items]) for message in wave
             ]
-            offset = group[-1].next_offset
+            offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), self._committed)
             while not await self._commits(messages, offset):
                 before, self._committed = self._committed, await self._fence()
                 if self._committed == offset:
                     break  # it had gone through, and only the answer was lost
                 if self._committed != before:
-                    _log.warning("somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1])
+                    _log.warning(
+                        "somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1]
+                    )
                     self._whole.lost()
                     return
             self.failures.over()
@@ -436,9 +436,10 @@ class _Lane:
                 if message.acknowledged is not None:
                     message.acknowledged()
             self.queue.finished(group)
-            self._whole.committed({self._partition: offset})
+            if offset is not None:
+                self._whole.committed({self._partition: offset})
 
-    async def _commits(self, messages: list[Message], offset: int) -> bool:
+    async def _commits(self, messages: list[Message], offset: int | None) -> bool:
         """One transaction. False if it did not succeed, or nobody knows; the producer is then gone."""
         producer = self._producer
         try:
@@ -452,14 +453,15 @@ class _Lane:
                     if not all(isinstance(outcome, kafka.TOO_LARGE) for outcome in failed):
                         raise failed[0]
                     await producer.abort_transaction()
-                    messages[:] = [
+                    kept = [
                         message if outcome is None else message.instead
                         for message, outcome in zip(messages, outcomes, strict=True)
-                        if outcome is None or message.instead is not None
                     ]
+                    messages[:] = [message for message in kept if message is not None]
                     self.failures.tell("too_large")
-                where = {TopicPartition(*self._partition): offset}
-                await producer.send_offsets_to_transaction(where, self._whole.group)
+                if offset is not None:
+                    where = {TopicPartition(*self._partition): offset}
+                    await producer.send_offsets_to_transaction(where, self._whole.group)
                 await producer.commit_transaction()
         except (*kafka.FAILED, AssertionError) as error:
             self.failures.tell(type(error).__name__)

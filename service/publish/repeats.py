@@ -49,16 +49,25 @@ class Sighting(msgspec.Struct, tag="sighting", tag_field="kind", omit_defaults=T
     route: str | None = None
     """The topic of its alerts, where it is not the usual one."""
 
+    def again(self, offset: int, occurrences: int, newest: int, place: dict[str, Any], seen: str) -> None:
+        """The same evidence of the same secret in a later record."""
+        self._count((offset, 1, occurrences))
+        self.newest = max(self.newest, newest)
+        self.alert["last_seen"] = seen
+        _add_places(self.places, [place])
+
+    def _count(self, run: tuple[int, int, int]) -> None:
+        first, records, each = run
+        offset, before, so_many = self.counts[-1]
+        if each == so_many and first == offset + before:
+            self.counts[-1] = (offset, before + records, each)
+        else:
+            self.counts.append(run)
+
     def add(self, other: Sighting) -> None:
         """Takes in a later sighting of the same secret in the same partition."""
-        for first, records, each in other.counts:
-            offset, before, so_many = self.counts[-1]
-            if each == so_many and first == offset + before:
-                self.counts[-1] = (offset, before + records, each)
-            elif first == offset and records == before == 1:  # once more in the same record
-                self.counts[-1] = (offset, 1, so_many + each)
-            else:
-                self.counts.append((first, records, each))
+        for run in other.counts:
+            self._count(run)
         self.newest = max(self.newest, other.newest)
         _add_places(self.places, [other.alert["location"], *other.places])
         if _evidence(other.alert) > _evidence(self.alert):
@@ -104,8 +113,7 @@ class Known(msgspec.Struct, omit_defaults=True):
         """Counts what was not counted yet of a sighting; the number of occurrences."""
         partitions = self.counted.setdefault(sighting.topic, {})
         offset, newest = partitions.pop(sighting.partition, (-1, -1))
-        first, records, _ = sighting.counts[-1]
-        last = first + records - 1
+        last = max(first + records - 1 for first, records, _ in sighting.counts)
         if last <= offset and sighting.newest > newest:
             offset = -1  # older offsets with newer records: the topic was made anew
         fresh = 0
@@ -228,19 +236,18 @@ class Repeats:
         state = self._known.get(fingerprint)
         return None if state is None else _states.decode(state)
 
-    def _settle(
-        self, fingerprint: str, known: Known, now: float, urgent: bool, fresh: int, since: int
-    ) -> list[Outcome]:
+    def _settle(self, fingerprint: str, known: Known, now: float, urgent: bool, fresh: int, since: int) -> list[Outcome]:
         """Sends, waits or keeps silent; in any case the state is kept."""
         verdict = self._verdict(fingerprint, now)
+        more = known.occurrences > known.sent_occurrences
         alert = silenced = None
         if verdict is not None and verdict.silences(known.validity, known.asked, now):
             silenced = f"verdict_{verdict.verdict}"
-        elif known.update < 0 or urgent or not 0 <= now - known.sent < self._interval:
+        elif known.update < 0 or urgent or (more and not 0 <= now - known.sent < self._interval):
             known.update += 1
             known.sent, known.sent_occurrences = now, known.occurrences
             alert = self._alert(known, verdict, now)
-        elif known.occurrences > known.sent_occurrences:
+        elif more:
             self._wait(fingerprint, known.sent + self._interval)
         state = _encode(known)
         self._known[fingerprint] = state
@@ -287,7 +294,7 @@ class Repeats:
 
 
 _states: Final = msgspec.json.Decoder(Known)
-_records: Final = msgspec.json.Decoder(Sighting | Answer)
+_records: Final[msgspec.json.Decoder[Sighting | Answer]] = msgspec.json.Decoder(Sighting | Answer)
 
 
 def encode(record: Sighting | Answer) -> bytes:

@@ -6,6 +6,7 @@ topics and partitions are the broker's, detectors the catalogue's, reasons and s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 from prometheus_client import (
@@ -166,6 +167,12 @@ DECLARED: Final[dict[str, Declared]] = {
         "Refused: see the log for the file and the key that is wrong.",
         ("outcome",),
     ),
+    "sluice_publish_secrets": Declared(
+        Gauge,
+        "Secrets of which this worker is the owner.",
+        "Near repeats.most_secrets, all workers together: raise it.",
+        merge="sum",
+    ),
     "sluice_publish_verdicts": Declared(
         Gauge, "People's verdicts that this worker obeys.", "Near verdicts.most: raise it, or take old ones back.", merge="max"
     ),
@@ -233,9 +240,13 @@ class Metrics:
         assert isinstance(metric, Info)
         metric.info(labels)
 
-    def forget_lag(self) -> None:
-        """Partitions were revoked: their lag is no longer ours to tell."""
-        self._metrics["sluice_consume_lag_records"].clear()
+    def forget_lag(self, topics: Iterable[str]) -> None:
+        """Partitions of these topics were revoked: their lag is no longer ours to tell."""
+        metric = self._metrics["sluice_consume_lag_records"]
+        gone = set(topics)
+        for sample in next(iter(metric.collect())).samples:
+            if sample.labels["topic"] in gone:
+                metric.remove(sample.labels["topic"], sample.labels["partition"])
 
     async def expose(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from benchmarks.brokers import Broker
 from service import proof
 from service.app import Service
-from service.settings import Consume, DeadLetters, Detect, Fingerprint, Kafka, Publish, Settings, Telemetry
+from service.settings import Consume, DeadLetters, Detect, Fingerprint, Kafka, Publish, Repeats, Settings, Telemetry
 from service.sources.generator import Generator
 
 pytestmark = pytest.mark.integration
@@ -214,6 +214,7 @@ async def test_detectors_of_ones_own_come_in_without_a_pause(embedded_broker: Br
 
 async def test_hostile_records_are_survived(apache_kafka: Broker, unique: str) -> None:
     settings = settings_for(apache_kafka, unique, max_partition_fetch_bytes=1 << 20)
+    settings = msgspec.structs.replace(settings, repeats=Repeats(enabled=False))
     rng = random.Random(5)
     topic = settings.consume.topics[0]
     async with running(settings) as service:

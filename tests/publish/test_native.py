@@ -90,9 +90,12 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
 
     body = msgspec.json.decode(msgspec.json.encode(alert.body))
     assert len(body.pop("reasons")) >= 1
+    assert body.pop("places") == [body["location"]]
     assert body == {
         "schema": "sluice.alert/1",
         "alert_id": alert.alert_id,
+        "first_alert_id": alert.alert_id,
+        "update": 0,
         "time": "2026-03-01T12:30:00.250Z",
         "detector": {"id": "acme-token", "name": "Acme token", "provider": "Acme", "category": "cloud"},
         "severity": "critical",
@@ -279,3 +282,9 @@ def test_whatever_the_place_is_called_it_can_be_written_as_json(finding: Finding
     body = render(finding, msgspec.structs.replace(WHERE, path=path, author=author)).body
 
     assert json.loads(msgspec.json.encode(body))["location"]["path"] == path
+
+
+def test_what_an_event_tells_at_length_is_cut_short(finding: Finding) -> None:
+    told = render(finding, Location(path="a" * 1_000_000, field="f")).body["location"]
+    assert len(told["path"]) == native.MOST_TEXT + 1
+    assert told["field"] == "f"

@@ -105,9 +105,12 @@ def test_the_lag_of_revoked_partitions_is_dropped() -> None:
     metrics = Metrics()
     metrics.set("sluice_consume_lag_records", 5, topic="a", partition="0")
 
-    metrics.forget_lag()
+    metrics.set("sluice_consume_lag_records", 5, topic="b", partition="1")
+
+    metrics.forget_lag({"a"})
 
     assert b'partition="0"' not in generate_latest(metrics.registry)
+    assert metrics.value("sluice_consume_lag_records", topic="b", partition="1") == 5
 
 
 def test_two_sets_of_metrics_do_not_meet() -> None:

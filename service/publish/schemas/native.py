@@ -1,4 +1,10 @@
-"""The native alert, ``sluice.alert/1``."""
+"""The native alert, ``sluice.alert/1``.
+
+A secret's first alert has ``update`` 0, and its ``alert_id`` is that of the place where it was seen. Later ones tell more
+of the same secret: ``update`` counts on, ``first_alert_id`` names the first one, and ``alert_id`` is made from what is told
+(occurrences, validity, confidence, severity, verdict). What comes twice has the same ``alert_id``, so it can be dropped;
+what tells more has another. ``location`` is the place of the best evidence, ``places`` holds up to three different ones.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +19,10 @@ from service.publish.redact import redact
 from service.records import Finding, Knowledge, Location, Part
 
 SCHEMA: Final = "sluice.alert/1"
+
+
+MOST_TEXT: Final = 2048
+"""Characters of what an event tells of its place; of more the end is left out."""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -61,12 +71,16 @@ def render(
         detector.id,
         fingerprint,
     )
-    seen = location.time or (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = iso((now or datetime.now(UTC)).timestamp())
+    told = place_of(location)
+    seen = seen_at(location, now)
     prefix = detector.prefix_of(secret.reveal())
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "alert_id": alert_id,
-        "time": (now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "first_alert_id": alert_id,
+        "update": 0,
+        "time": at,
         "detector": {
             "id": detector.id,
             "name": detector.name,
@@ -78,7 +92,8 @@ def render(
         "validity": finding.validity.value,
         "secret": {"redacted": redact(secret, prefix), "fingerprint": fingerprint, "length": len(secret)},
         "encoding": candidate.encoding,
-        "location": {key: value for key, value in msgspec.structs.asdict(location).items() if value is not None},
+        "location": told,
+        "places": [told],
         "checks": dict(finding.checks),
         "reasons": list(finding.reasons),
         "facts": dict(finding.facts),
@@ -90,6 +105,25 @@ def render(
         "remediation": remediation.advise(detector, location, finding.validity, playbook_url, knowledge),
     }
     return Alert(alert_id, fingerprint, finding.severity.value, body)
+
+
+def iso(moment: float) -> str:
+    """A time in seconds since the epoch, as alerts tell it."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def place_of(location: Location) -> dict[str, Any]:
+    """A location as alerts tell it."""
+    return {key: _short(value) for key, value in msgspec.structs.asdict(location).items() if value is not None}
+
+
+def seen_at(location: Location, now: datetime | None = None) -> str:
+    """When a secret was seen: the time its event tells, or now."""
+    return _short(location.time) if location.time else iso((now or datetime.now(UTC)).timestamp())
+
+
+def _short(value: Any) -> Any:
+    return value[:MOST_TEXT] + "…" if isinstance(value, str) and len(value) > MOST_TEXT else value
 
 
 def _part(part: Part, fingerprinter: Fingerprinter) -> dict[str, str]:

@@ -144,8 +144,8 @@ class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """What says that it is live: a status, or more. Answers with a body are looked at before mere statuses."""
     inactive: Sequence[int | Answer] = (401,)
     """What says that it is refused as a credential. What is not described is unknown."""
-    unpaired: Sequence[int | Answer] = ()
-    """What says that secret and companion do not belong together, which tells nothing of either alone."""
+    unsure: Sequence[int | Answer] = ()
+    """What refuses it, and might refuse a live one too: the companion is another's, the key is for one cluster or one use."""
     facts: Mapping[str, str] = {}
     """Harmless facts of a live secret's answer: name to dotted path, or to ``header:name``."""
     note: str = ""

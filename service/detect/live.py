@@ -119,17 +119,19 @@ def strings(document: Any) -> Iterator[str]:
 
 def _outcomes(live: LiveCheck) -> Iterator[tuple[str, str]]:
     if not live.reader:
-        for key in ("active", "inactive"):
-            if not getattr(live, key):
-                yield key, "at least one status or answer expected"
-    for key, answers in (("active", live.active), ("inactive", live.inactive), ("unpaired", live.unpaired)):
+        if not live.active:
+            yield "active", "at least one status or answer expected"
+        if not live.inactive and not live.unsure:
+            yield "inactive", "at least one status or answer expected, or `unsure`"
+    for key, answers in (("active", live.active), ("inactive", live.inactive), ("unsure", live.unsure)):
         for answer in answers:
             if isinstance(answer, Answer) and not (answer.status or answer.json or answer.text):
                 yield key, "`status`, `json` or `text` expected"
         if any(not 200 <= status <= 499 or 300 <= status <= 399 for status in _statuses(answers)):
             yield key, "a status from 200 to 299 or 400 to 499 expected: no other says anything of the secret"
-    if both := {one for one in live.active if isinstance(one, int)} & {one for one in live.inactive if isinstance(one, int)}:
-        yield "inactive", f"{min(both)} stands in `active` too"
+    plain = [one for answers in (live.active, live.inactive, live.unsure) for one in answers if isinstance(one, int)]
+    if twice := {one for one in plain if plain.count(one) > 1}:
+        yield "inactive", f"{min(twice)} stands for two outcomes"
     for name, place in live.facts.items():
         if not _FACT.fullmatch(name) or not place:
             yield "facts", f"{name!r}: a lower-case name and a dotted path expected"

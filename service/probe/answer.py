@@ -33,7 +33,7 @@ REASONS: Final[dict[str, str]] = {
     "provider_down": "the provider failed several times; it is left alone for a while",
     "control_failed": "the provider accepts a made-up secret too, so its yes means nothing",
     "control_unavailable": "whether the provider refuses a made-up secret could not be seen, so its yes is not believed",
-    "unpaired": "the secret and what was found beside it do not belong together",
+    "unsure": "the provider refuses it here, as it might refuse a live one that is made for something else",
     "companion_missing": "what belongs to the secret was not found beside it",
     "companion_refused": "what was found beside the secret cannot be part of the request",
     "secret_refused": "the secret cannot be part of the request",
@@ -118,7 +118,7 @@ def _described(live: LiveCheck, reply: Reply, document: Any) -> Outcome:
         for validity, reason, answers in (
             (Validity.active, accepted, live.active),
             (Validity.inactive, "refused", live.inactive),
-            (Validity.unknown, "unpaired", live.unpaired),
+            (Validity.unknown, "unsure", live.unsure),
         )
         if any(isinstance(one, Answer) and _holds(one, reply, document) for one in answers)
     }
@@ -131,6 +131,8 @@ def _described(live: LiveCheck, reply: Reply, document: Any) -> Outcome:
             return Outcome(Validity.active, accepted)
         if reply.status in live.inactive:
             return Outcome(Validity.inactive, "refused")
+        if reply.status in live.unsure:
+            return Outcome(Validity.unknown, "unsure")
     return Outcome(Validity.unknown, general(reply.status))
 
 

@@ -275,7 +275,7 @@ class Prober:
                 return known[1]
             outcome = await self._ask(detector, self._like(detector, secret), companions)
             seen = {Validity.inactive: "refused", Validity.active: "accepted"}.get(outcome.validity, "unavailable")
-            if outcome.reason == "unpaired":
+            if outcome.reason == "unsure":
                 seen = "refused"
             self._metrics.count("sluice_probe_controls_total", outcome=seen)
             self._controls[detector.id] = (self._clock() + _CONTROL_SECONDS[seen], seen)

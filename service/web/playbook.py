@@ -229,7 +229,7 @@ class _Writer:
             command = _command(live, self._names.variable) if live else None
             if live and command:
                 blocks += [Paragraph(self._say("used", "live")), Code(command, "bash")]
-                if all(isinstance(one, int) for one in (*live.active, *live.inactive)) and not live.reader:
+                if all(isinstance(one, int) for one in (*live.active, *live.inactive)) and live.inactive and not live.reader:
                     active, inactive = (
                         _or([one for one in codes if isinstance(one, int)]) for codes in (live.active, live.inactive)
                     )

@@ -75,7 +75,7 @@ def test_a_good_table_is_taken() -> None:
         (BEARER, BEARER + "\nactive = [{}]", "live.active: `status`, `json` or `text`"),
         (BEARER, BEARER + "\nactive = [302]", "live.active: a status"),
         (BEARER, BEARER + "\ninactive = [500]", "live.inactive: a status"),
-        (BEARER, BEARER + "\nactive = [200, 401]", "live.inactive: 401 stands in `active` too"),
+        (BEARER, BEARER + "\nactive = [200, 401]", "live.inactive: 401 stands for two outcomes"),
         (BEARER, BEARER + '\nfacts = { "A b" = "x" }', "live.facts"),
         (BEARER, BEARER + '\nbody = "x"', "unknown field `body`"),
     ],

@@ -92,9 +92,9 @@ def test_nothing_and_null_are_the_same(body: Any) -> None:
 
 
 def test_secret_and_companion_that_do_not_belong_together_tell_nothing() -> None:
-    table = LiveCheck("https://a.acme.com", unpaired=[Answer([403], text="SignatureDoesNotMatch")])
+    table = LiveCheck("https://a.acme.com", unsure=[Answer([403], text="SignatureDoesNotMatch")])
 
-    assert answer.read(table, reply(403, b"<Code>SignatureDoesNotMatch</Code>")) == Outcome(Validity.unknown, "unpaired")
+    assert answer.read(table, reply(403, b"<Code>SignatureDoesNotMatch</Code>")) == Outcome(Validity.unknown, "unsure")
 
 
 def test_facts_come_from_the_body_and_from_headers() -> None:

@@ -202,7 +202,7 @@ async def test_a_signature_that_does_not_match_tells_nothing(
 
     found = await check(running, detectors["aws-secret-access-key"], token(length=40), access_key_id=key)
 
-    assert (found.validity, found.reason) == (Validity.unknown, "unpaired")
+    assert (found.validity, found.reason) == (Validity.unknown, "unsure")
 
 
 async def test_wepay(providers: Providers, running: Prober, detectors: Catalogue) -> None:
@@ -347,6 +347,19 @@ async def test_the_control_is_remembered_and_has_the_secrets_shape(
     assert len(sent) == 4
     assert made_up.startswith("ghp_")
     assert len(made_up) == 40
+
+
+async def test_a_refusal_that_might_be_of_a_live_secret_proves_the_check_and_nothing_else(
+    providers: Providers, running: Prober, detectors: Catalogue
+) -> None:
+    live = token(length=32) + "-" + token(length=8) + "-" + token(length=8)
+    for host in ("api.mailgun.net", "api.eu.mailgun.net"):
+        providers.handlers[host] = says(live, {"items": []}, {"message": "Forbidden"})
+    detector = detectors["mailgun-api-key"]
+
+    assert (await check(running, detector, live)).validity is Validity.active
+    found = await check(running, detector, live[:-1] + "x")
+    assert (found.validity, found.reason) == (Validity.unknown, "unsure")
 
 
 # ---- faults

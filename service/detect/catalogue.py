@@ -143,7 +143,7 @@ def knowledge(sources: Iterable[Source], provider: str) -> Knowledge:
     name = re.compile(rb"\s*=\s*".join((rb"(?m)^provider", rb"['\"]+" + re.escape(provider.encode()) + rb"['\"]")))
     found = Knowledge()
     for source in sources:
-        if b"[knowledge" in source.data and name.search(source.data):
+        if (table := source.data.find(b"[knowledge")) >= 0 and name.search(source.data, 0, table):  # keys stand before tables
             file = _file(source)
             if file.provider == provider and file.knowledge is not None:
                 said = {key: value for key in Knowledge.__struct_fields__ if (value := getattr(file.knowledge, key))}

@@ -412,7 +412,7 @@ def _command(live: LiveCheck, variable: str) -> str | None:
         return '"' + "".join(parts) + '"'
 
     url = live.url + ("?" + "&".join(f"{key}={value}" for key, value in live.query.items()) if live.query else "")
-    method = "" if live.method == "GET" else f" -X {live.method}"
+    method = {"GET": "", "HEAD": " --head"}.get(live.method, f" -X {live.method}")
     shown = "" if any(isinstance(one, Answer) for one in (*live.active, *live.inactive)) or live.reader else " -o /dev/null"
     lines = [f"curl -sS{shown} -w '%{{http_code}}\\n'{method}"]
     lines += [f"  -H {filled(f'{key}: {value}')}" for key, value in live.headers.items()]

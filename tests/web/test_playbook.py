@@ -1,5 +1,6 @@
 """Playbooks: one for every detector, whole, readable, and true to the alert that it is asked for."""
 
+import functools
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ def section(document: Document, wanted: str) -> str:
     return "\n".join(text for one in document.sections if one.id == wanted for text in flat(one.blocks))
 
 
+@functools.cache
 def syllables(word: str) -> int:
     """Groups of vowels, a silent e at the end left out: what Flesch's formula is usually fed with."""
     found = len(re.findall(r"[aeiouy]+", word.lower()))

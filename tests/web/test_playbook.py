@@ -150,12 +150,12 @@ def test_names_of_no_other_provider_stand_in_a_providers_own_text(library: Libra
 
 
 def _related(name: str, found: Detector) -> bool:
-    """True where the one provider's text may name the other: it belongs to it, connects to it, or was taken over by it."""
+    """True where one provider may name the other: it belongs to it, connects to it, or is in :data:`RELATED`."""
     own = f"{found.provider} {found.name} {found.id} {found.documentation}".lower()
     return any(word in own for word in re.findall(r"[a-z0-9]{4,}", name.lower())) or (found.provider, name) in RELATED
 
 
-RELATED = {("Aiven", "PostgreSQL"), ("Atlassian", "Bitbucket")}
+RELATED = {("Aiven", "PostgreSQL"), *(("Atlassian", name) for name in ("Bitbucket", "Opsgenie", "Statuspage"))}
 
 
 def test_the_place_of_the_alert_decides_which_reason_comes_first() -> None:

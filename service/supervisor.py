@@ -51,7 +51,7 @@ _POLL_SECONDS: Final = 1.0
 _METRICS_EVERY: Final = 5
 """Polls; what a killed worker counted after the last one is lost, records are not."""
 _ANSWER_SECONDS: Final = 5.0
-_PASSED_HEADERS: Final = ("Content-Security-Policy", "Location")
+_PASSED_HEADERS: Final = ("Cache-Control", "Content-Security-Policy", "Location")
 _MOST_LINE: Final = 1 << 20
 _PR_SET_PDEATHSIG: Final = 1
 LEAVE: Final = signal.SIGTERM

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test faults check lint types rooms bench constraints tools clean
+.PHONY: help demo test faults check lint types rooms bench constraints audit sbom tools clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,21 @@ bench: $(STAMP) ## every figure of the README
 constraints: $(STAMP) ## resolve the versions anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml --output-file constraints.txt --upgrade
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml --constraints constraints.txt --output-file deploy/requirements.txt
+
+audit: $(STAMP) ## known weaknesses of what is shipped, where an advisory service can be reached
+	@told=$$($(BIN)/pip-audit -r deploy/requirements.txt --require-hashes --disable-pip --progress-spinner off -s osv 2>&1); status=$$?; \
+	if [ $$status != 0 ] && echo "$$told" | grep -qE "(Connection|Timeout|Resolution|Service|HTTP)Error"; then \
+		echo "audit: no advisory service can be reached from here, nothing was audited"; \
+	else echo "$$told"; exit $$status; fi
+
+sbom: $(STAMP) ## the software bill of materials of what is shipped, CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist
+	@$(PYTHON) -m venv --clear .cache/shipped
+	@.cache/shipped/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/requirements.txt
+	@.cache/shipped/bin/python -m pip uninstall --quiet --yes pip setuptools 2>/dev/null || true
+	$(BIN)/cyclonedx-py environment .cache/shipped --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json
 
 tools: ## what some tests need beside Python (deploy/test-tools.txt): installed where it is missing, by root, on Debian
 	@missing=$$(sed 's/#.*//' deploy/test-tools.txt | xargs -r -n1 sh -c 'dpkg -s "$$0" >/dev/null 2>&1 || echo "$$0"'); \

@@ -1,10 +1,11 @@
 """Brokers for the tests: the embedded one, and Apache Kafka where Java and Maven are at hand."""
 
 import os
+import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [] if config.getoption("--long") else [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+def started(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """A process whose output goes to a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, **options)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ _IDENTIFYING: Final = re.compile(
     rb"(?:[^a-z]|$)",
     re.IGNORECASE,
 )
+_APART: Final = re.compile(rb"[^a-z]+")
 _CAMEL: Final = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -31,10 +32,28 @@ class Name(NamedTuple):
     """The name says that the value is an identifier or a digest, and no word of it says secret."""
 
 
+_NAME_BYTES: Final = 64
+"""So much before a value is looked at for its name."""
+
+
+def word_before(before: bytes) -> bytes:
+    """The name that a value is assigned to; empty where none can be seen."""
+    found = _ASSIGNED.search(before[-_NAME_BYTES:])
+    return found[1] if found else b""
+
+
+def words_of(name: bytes) -> list[bytes]:
+    """The words that a name is made of, in lower case: of ``dbPassword_file`` they are db, password and file."""
+    return [word for word in _APART.split(_CAMEL.sub(b"_", name).lower()) if word]
+
+
+def is_identifying(name: bytes) -> bool:
+    """True if the name says that its value is an identifier or a digest, and no word of it says secret."""
+    words = _CAMEL.sub(b"_", name)
+    return bool(_IDENTIFYING.search(words)) and not _SECRETIVE.search(words)
+
+
 def name_of(before: bytes) -> Name:
     """Reads the name off the bytes that stand before a value."""
-    found = _ASSIGNED.search(before)
-    if found is None:
-        return Name(False, False)
-    words = _CAMEL.sub(b"_", found[1])
-    return Name(True, bool(_IDENTIFYING.search(words)) and not _SECRETIVE.search(words))
+    found = _ASSIGNED.search(before[-_NAME_BYTES:])
+    return Name(False, False) if found is None else Name(True, is_identifying(found[1]))

@@ -2,7 +2,8 @@
 
 Code assigns variables, calls, types and words to names such as ``password`` all day. The value itself has to look like
 something that somebody made up or generated, and how much it has to depends on how sure its place is: a word between a user
-name and a host is a weak password, a word behind ``password =`` may be anything.
+name and a host is a weak password, a word behind ``password =`` may be anything. Weak passwords, words and values of
+documentation are findings of low confidence: they open doors too. Code and slots are none.
 """
 
 from __future__ import annotations
@@ -11,28 +12,49 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from service.judge import entropy
-from service.judge.placeholder import placeholder, sequential_share
+from service.judge import context, entropy
+from service.judge.placeholder import doubt, sequential_share, slot
+from service.judge.reasons import Reason
 from service.records import Candidate, Confidence, shannon
 
-Verdict = tuple[Confidence, str] | str
-"""A confidence and the clause that explains it, or the clause why it is no secret."""
+_OF_PASSWORD: Final = re.compile(rb"pass|pwd|pswd", re.IGNORECASE)
+_KEYS: Final = ("generic-secret", "http-bearer", "generic-variable")
+"""Detectors whose values are generated rather than chosen, by how their ids begin."""
 
-_CODE: Final = re.compile(
-    rb"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*(?:[.(\[]|$)|\(|\[|->|::)|^(?:self|this|ctx|req|request|config|env|params|args|opts"
-    rb"|options|props|data|os|process|secrets|vault|vars?)[.\[]|[(){}]|\[[\w\"']|^\w+::|=>|^https?:|^/[\w./-]*$|^\.{1,2}/"
-    rb"|\.(?:py|js|tsx?|json|ya?ml|txt|pem|key|html?|php|java|go|rb|md|xml|sh|css|png|svg|conf|cfg|ini|toml|lock|crt|log)$"
+Verdict = tuple[Confidence | Reason, str]
+"""A confidence and the clause that explains it, or the reason why it is no secret."""
+
+_REFERENCE: Final = re.compile(
+    rb"^[A-Za-z_$][\w$]*(?:\??(?:\.|->|::)[A-Za-z_$][\w$]*)+[(\[;,)]?$|^[A-Za-z_]\w*(?:\(|\[[\"'\w]+\]|->)"
+    rb"|^(?:self|this|ctx|req|request|config|cfg|env|params|args|opts|options|props|data|os|process|secrets|vault|vars?"
+    rb"|local|module|each|inputs|github|matrix|steps|needs|System|Environment)(?:\.|\[|->|::)"
+    rb"|^(?:new|await|async|function|lambda|return|typeof)\b|=>|^\w+::",
+    re.IGNORECASE,
 )
-_RANDOM_PART: Final = re.compile(
-    rb"(?<![A-Za-z0-9])(?=[A-Za-z]{0,12}[0-9])(?=[A-Za-z0-9]{0,20}[A-Z])(?=[A-Za-z0-9]{0,20}[a-z])[A-Za-z0-9]{20}"
+"""A name of code: dotted, called, indexed."""
+_NAMED_ARGUMENT: Final = re.compile(rb"^[a-z_]+=[A-Za-z_]+$|^\w+\[:?\w*\]$")
+_BRACKETS: Final = re.compile(rb"[(){}\[\]]|^\\?[&*<>|]|;.")
+_PLACE: Final = re.compile(
+    rb"^(?:https?|ftp|file|s3|gs|wss?|jdbc|ssh|git|arn|urn|data|projects?|vault|op|ssm|env|secretsmanager|ref|secretref)(?::|/)"
+    rb"|^(?:~|\.{1,2})?/[\w./@-]*$|^[A-Za-z]:\\|^\.{1,2}/|^[\w-]+(?:/[\w.-]+){2,}$"
+    rb"|\.(?:py|js|tsx?|json|ya?ml|txt|pem|key|html?|php|java|go|rb|md|xml|sh|css|png|svg|conf|cfg|ini|toml|lock|crt|log|com|org"
+    rb"|net|io)/?$",
+    re.IGNORECASE,
 )
+_RANDOM_PART: Final = re.compile(rb"[A-Za-z0-9]{16,}")
 _WORDS: Final = re.compile(
-    rb"^[A-Za-z]+$|^[a-z]+(?:[_\-. :]+[a-z]+)*[_\-.:]?$|^[A-Z]+(?:[_\-. ]+[A-Z]+)*$|^[a-z]+(?:[A-Z][a-z]+)+$|^(?:[A-Z][a-z]+)+$"
-    rb"|^[A-Za-z]+(?:[_\-.][A-Za-z]+)+$"
+    rb"^[A-Za-z]+$|^[a-z]+(?:[_\-. :/]+[a-z]+)*[_\-.:!?]?$|^[A-Z]+(?:[_\-. ]+[A-Z]+)*$|^[a-z]+(?:[A-Z][a-z]+)+$"
+    rb"|^(?:[A-Z][a-z]+)+$|^[A-Za-z]+(?:[_\-.][A-Za-z]+)+$"
+)
+_IDENTIFIER: Final = re.compile(
+    rb"^[A-Za-z]+(?:[_\-.:][A-Za-z]+)+\d{0,3}$|^[a-z]+(?:[A-Z][a-z]+)+\d{0,3}$|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$"
 )
 _LANGUAGE: Final = frozenset(
     b"none null nil true false undefined string str int integer bool boolean bytes char object any void required optional"
-    b" default empty unknown username user prompt file env stdin input text hidden return function const".split()
+    b" default empty unknown username user prompt file env stdin input text hidden return function const number array"
+    b" varchar nvarchar securestring type name value yes no on off disabled enabled self this public private static final"
+    b" password_hash argon2 bcrypt scrypt sha256 sha512 md5 aes rsa ed25519 hs256 rs256 oauth oauth2 jwt basic bearer"
+    b" header query cookie body json form uuid".split()
 )
 _WEAK: Final = frozenset(
     b"password passwd pass secret token key admin root test guest letmein welcome qwerty login changeit postgres mysql"
@@ -40,17 +62,34 @@ _WEAK: Final = frozenset(
 )
 _DIGEST: Final = re.compile(rb"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+[-:].*)$")
 _UUID: Final = re.compile(rb"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
-_VERSION: Final = re.compile(rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$")
-_WORDS_FOR_ONE: Final = frozenset(b"password passwd pass pwd secret username".split())
+_NUMBER: Final = re.compile(
+    rb"^v?\d+(?:\.\d+)+(?![\w@#])|^\d{4}-\d\d-\d\d|^\d{1,6}$|^0x[0-9a-fA-F]{1,8}$|^\d+(?:ms|s|m|h|d|px|em|kb|mb)$",
+    re.IGNORECASE,
+)
 _SCHEME_AND_USER: Final = re.compile(rb"([A-Za-z][\w+.-]*)://(?:\1:\1$|(\w+):\2$)|([A-Za-z]\w*)://\w+:\3$")
 """``mysql://root:mysql``, ``://app:app``: the password is the scheme's or the user's name."""
 _STRONG_NAME: Final = re.compile(
-    rb"passw|passwd|pwd|passphrase|secret|private|api[_\-. ]?key|apikey|auth[_\-. ]?token|access[_\-. ]?(?:key|token)",
+    rb"passw|passwd|pwd|passphrase|secret|private|api[_\-. ]?key|apikey|auth[_\-. ]?token|(?:access|signing|encryption|client"
+    rb"|account|shared)[_\-. ]?(?:key|token)",
     re.IGNORECASE,
 )
 _LOCAL_HOST: Final = re.compile(
     rb"^@(?:localhost|127\.|0\.0\.0\.0|\[::1|(?:[\w-]+\.)?example\.(?:com|org|net)\b|host\b|hostname\b)", re.IGNORECASE
 )
+_OTHER_THINGS: Final = frozenset(
+    b"file filename path dir folder url uri endpoint field label hint help message msg error prompt title text description"
+    b" desc type kind format encoding algorithm algo policy regex pattern column selector class button input id ids name names"
+    b" env var header param parameter length len size min max count expiry expires expiration ttl timeout version provider"
+    b" mode strategy reset validator schema model table view form status state age date time required enabled disabled verify"
+    b" check checker manager store service factory handler callback lookup command cmd ref reference arn icon style color"
+    b" visible rule rules requirement requirements".split()
+)
+"""The last word of a name that only speaks of a password or a key: ``password_field``, ``token_url``, ``secretName``."""
+
+
+_WEAK_WORD: Final = "a word that stands for a password, or is one"
+_OF_USER: Final = "the name of the user or the scheme, which many use for a password"
+_WORD_FOR_ONE: Final = (_WEAK_WORD, _OF_USER)
 
 
 def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdict:
@@ -64,14 +103,23 @@ def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdi
     detector = candidate.detector
     if detector.checks:
         return _proved(detector.severity.rank >= 3, checks)
-    clause = placeholder(body)
+    clause = slot(body)
     if clause is not None:
-        return clause
-    if detector.id.startswith(("generic-secret", "http-bearer")):
-        return _key(candidate, body)
-    if candidate.after.startswith(b"@"):
-        return _in_url(candidate, body)
-    return _password(candidate, body)
+        return Reason.placeholder, clause
+    if detector.id.startswith(_KEYS) or (
+        detector.id == "generic-password" and not _OF_PASSWORD.search(candidate.before[-_NAME_BYTES:])
+    ):
+        verdict = _key(candidate, body)
+    elif candidate.after.startswith(b"@"):
+        verdict = _in_url(candidate, body)
+    else:
+        verdict = _password(candidate, body)
+    clause = doubt(body)
+    if clause is not None and isinstance(verdict[0], Confidence):
+        verdict = Confidence.low, clause
+    if verdict[1] in _WORD_FOR_ONE and not detector.is_generic:
+        return Reason.placeholder, verdict[1]  # told by a generic detector, without a provider's name
+    return verdict
 
 
 def _proved(severe: bool, checks: Mapping[str, str]) -> Verdict:
@@ -84,27 +132,79 @@ def _proved(severe: bool, checks: Mapping[str, str]) -> Verdict:
 
 def _in_url(candidate: Candidate, body: bytes) -> Verdict:
     """Between a user name and a host stands nothing but a password; the question is whose."""
-    if body.startswith(b"$") or b"(" in body or b"{" in body:
-        return "code rather than a value"
-    if body.lower() in _WORDS_FOR_ONE or _SCHEME_AND_USER.search(candidate.before + body):
-        return "a word that stands for a password"
-    if body.lower() in _WEAK or _LOCAL_HOST.match(candidate.after):
-        return Confidence.low, "a password in a URL, but a well-known word or a host of examples"
+    if body.startswith(b"$") or re.search(rb"\(|^\{[A-Za-z]|^%\w*$", body):
+        return Reason.not_a_secret, "code rather than a value"
+    if body.isdigit() and len(body) < 6 and b"@" not in candidate.before[-80:]:
+        return Confidence.low, "a number that may be a port"
+    if _SCHEME_AND_USER.search(candidate.before + body):
+        return Confidence.low, _OF_USER
+    if body.lower() in _WEAK:
+        return Confidence.low, _WEAK_WORD
+    if _LOCAL_HOST.match(candidate.after):
+        return Confidence.low, "a password in a URL, but a host of examples"
     return Confidence.medium if _WORDS.match(body) and len(body) < 12 else Confidence.high, "a password in a URL"
+
+
+def _is_wordy(body: bytes) -> bool:
+    """True if it is made of words and short numbers: ``LicenseRef-2-clause``."""
+    parts = re.split(rb"[-_./]", body)
+    letters = sum(len(part) for part in parts if part.isalpha())
+    return len(parts) > 1 and 3 * letters >= 2 * len(body) and all(part.isalpha() or len(part) < 8 for part in parts)
+
+
+def _speaks_only(name: bytes) -> bool:
+    words = context.words_of(name)
+    return bool(words) and words[-1] in _OTHER_THINGS
+
+
+def _is_quoted(candidate: Candidate) -> bool:
+    """True if quotes, or the tags of XML, say where the value begins and ends."""
+    return candidate.before.rstrip(b"\\")[-1:] in (b'"', b"'", b"`", b">") and candidate.after.lstrip(b"\\")[:1] in (
+        b'"',
+        b"'",
+        b"`",
+        b"<",
+    )
+
+
+def _has_random_part(body: bytes) -> bool:
+    """True if a part of it is too long and too random for a name of code."""
+    return any(
+        any(48 <= byte <= 57 for byte in part) and not part.isdigit() and entropy.looks_random(part)
+        for part in _RANDOM_PART.findall(body)
+    )
+
+
+def _is_code(candidate: Candidate, body: bytes) -> bool:
+    if _PLACE.search(body) and not _has_random_part(body):
+        return True
+    if _REFERENCE.search(body) and not _has_random_part(body):
+        return True
+    if _is_quoted(candidate):
+        return bool(_NAMED_ARGUMENT.match(body))
+    return bool(_BRACKETS.search(body)) or candidate.after.startswith((b"(", b"[", b"."))
 
 
 def _password(candidate: Candidate, body: bytes) -> Verdict:
     lower = body.lower()
-    if lower in _LANGUAGE or lower in _WEAK:
-        return "a word that stands for a password"
-    if _CODE.search(body) or body.startswith((b"$", b"%", b"--", b"@", b"&", b"*")) or candidate.after.startswith(b"("):
-        return "code rather than a value"
+    quoted = _is_quoted(candidate)
+    if lower in _LANGUAGE:
+        return Reason.not_a_secret, "a word of the language"
+    if _is_code(candidate, body) or (not quoted and body.startswith((b"$", b"%", b"--", b"@", b"&", b"*", b"!", b"<", b"|"))):
+        return Reason.not_a_secret, "code rather than a value"
+    name = context.word_before(candidate.before)
+    if candidate.detector.id.startswith("generic-") and _speaks_only(name):
+        return Reason.other_name, "the name before it only speaks of a password"
+    if not quoted and candidate.detector.id == "generic-password-unquoted" and (_NUMBER.match(body) or b"=" in body[1:-2]):
+        return Reason.not_a_secret, "a number or another setting"
     if len(set(body)) < 3:
-        return "hardly any different characters"
-    if _VERSION.match(body) and candidate.detector.id == "generic-password-unquoted":
-        return "a number"
-    if _WORDS.match(body) or sequential_share(body) > 0.6 or len(body) < 8 or len(set(body)) < 6:
-        return Confidence.low, "assigned to the name of a password, but weak or mere words"
+        return Confidence.low, "hardly any different characters"
+    if lower in _WEAK or lower == name.lower():
+        return Confidence.low, _WEAK_WORD
+    if b" " in body or _WORDS.match(body) or _IDENTIFIER.match(body) or sequential_share(body) > 0.6:
+        return Confidence.low, "assigned to the name of a password, but mere words"
+    if len(body) < 8 or len(set(body)) < 6 or candidate.before.endswith(b"`"):
+        return Confidence.low, "assigned to the name of a password, but weak or in a sentence"
     if candidate.detector.severity.rank <= 1:
         return Confidence.low, "a password that a sentence tells"
     return Confidence.medium, "assigned to the name of a password"
@@ -112,58 +212,78 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
 
 _ASSIGNED: Final = re.compile(
     rb"(?:secret|token|api[_. -]?key|access[_.-]?key|auth[_.-]?key|private[_.-]?key|client[_.-]?key|(?:en|de)cryption[_.-]?key"
-    rb"|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat)[A-Za-z0-9_]{0,16}"
+    rb"|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat|passw(?:or)?d|passwd"
+    rb"|[_.\- \"']key|[a-z]Key|_KEY|[_\- ]auth|authorization|[_-]pwd|oauth)[A-Za-z0-9_.-]{0,24}"
     # name = value
-    rb"(?:[\"'\])\\]{0,4}[ \t]{0,20}(?:(?:=>|:=|[!=]?==?|>)[\s\\]{0,20}|:(?=[\s\\\"'`])[\s\\]{0,20})[@bru]?[\"'`\\(\[]{0,4}"
+    rb"(?:[\"'\])\\]{0,4}[ \t]{0,20}(?:(?:=>|:=|\|\|=|[!=]?={1,3}|>|<-)[\s\\]{0,20}|:(?=[\s\\\"'`])[\s\\]{0,20}|:)"
+    rb"(?:[@bru]?[\"'`\\(\[]{0,4}|<!\[CDATA\[)"
     # call('name', 'value')
-    rb"|[\"'][ \t]{0,20},[ \t]{0,20}[\"'`]{1,2}"
+    rb"|[\"'][ \t]{0,20},[\s]{0,20}[\"'`\\]{1,4}"
     # name: …, value: …
-    rb"|[\"']?[,\s]{1,24}[\"']?(?:string)?value[\"']?[ \t]{0,4}[:=][\s{]{0,8}(?:[\"']stringValue[\"']:[ \t]{0,4})?[\"']?"
-    # --name value
-    rb"|[ \t=]{1,4}[\"']?)$",
+    rb"|[\"'\\]{0,4}[,\s]{1,24}[\"']?(?:string)?value[\"'\\]{0,3}[ \t]{0,4}[:=]"
+    rb"[\s{]{0,8}(?:[\"']stringValue[\"']:[ \t]{0,4})?[\"'\\]{0,3}"
+    # setter("value"), --name value, name is value
+    rb"|\([ \t]{0,4}[\"'`]"
+    rb"|(?: is| was)?[ \t=:]{1,4}[\"'`\\]{0,2})(?:Bearer |Basic |Token |token )?$",
     re.IGNORECASE,
 )
-_NAME_BYTES: Final = 72
+_NAME_BYTES: Final = 96
 _CURSOR: Final = re.compile(
     rb"(?:next|page|prev|previous|start|starting|continuation|change|lock|sync|idempotency|export|import)"
     rb"[_-]?(?:page)?[_-]?token[\"']?[^A-Za-z0-9]{1,12}$",
     re.IGNORECASE,
 )
-_LISTED: Final = re.compile(rb"[\"'][ \t]{0,20},[ \t]{0,20}[\"'`]{1,2}$")
-_OPERATOR: Final = re.compile(rb"[:=>][ \t]*$")
+_LISTED: Final = re.compile(rb"[\"'][ \t]{0,20},[\s]{0,20}[\"'`\\]{1,4}$")
+_OPERATOR: Final = re.compile(rb"[:=>][ \t\\]*[\"'`(\[]{0,3}$")
 _OPTION: Final = re.compile(rb"(?:^|\s)-{1,2}[A-Za-z][\w-]*[ =]{1,4}[\"']?$")
-
-
-def _is_assigned(before: bytes) -> bool:
-    """True if a value behind these bytes is assigned to a name that says secret, and not only listed after one."""
-    if not _ASSIGNED.search(before):
-        return False
-    if _LISTED.search(before):  # in a call, not in a list of words
-        return before.rfind(b"(") > max(before.rfind(b"["), before.rfind(b"\n"))
-    return before[-1:] not in (b" ", b"\t") or bool(_OPTION.search(before) or _OPERATOR.search(before))
+_BARE_KEY: Final = re.compile(rb"(?:[_.\- \"']key|[a-z]Key|_KEY)[A-Za-z0-9_.-]{0,24}[^A-Za-z0-9]{0,24}$")
 
 
 def _key(candidate: Candidate, body: bytes) -> Verdict:
+    before = candidate.before[-_NAME_BYTES:]
     if candidate.detector.id == "generic-secret":
-        before = candidate.before[-_NAME_BYTES:]
-        if not _is_assigned(before):
-            return "not assigned to a name that says secret"
+        if not _ASSIGNED.search(before):
+            return Reason.not_a_secret, "not assigned to a name that says secret"
         if _CURSOR.search(before):
-            return "a cursor or an idempotency token"
-    if body.lower() in _LANGUAGE or body.lower() in _WEAK:
-        return "a word of the language"
-    if (_CODE.search(body) and not _RANDOM_PART.search(body)) or _VERSION.match(body) or candidate.after.startswith(b"("):
-        return "code rather than a value"
-    if _WORDS.match(body):
-        return "words, not a key"
+            return Reason.other_name, "a cursor or an idempotency token"
+    lower = body.lower()
+    if lower in _LANGUAGE:
+        return Reason.not_a_secret, "a word of the language"
+    if _NUMBER.match(body) or _is_code(candidate, body):
+        return Reason.not_a_secret, "code rather than a value"
+    name = context.word_before(candidate.before)
+    if _speaks_only(name):
+        return Reason.other_name, "the name before it only speaks of a key"
+    if context.is_identifying(name):
+        return Reason.other_name, "the name before it is that of an identifier or a digest"
+    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body))
+    random = any(48 <= byte <= 57 for byte in body) and not wordy
+    if candidate.detector.id == "generic-password" and (not random or len(body) < 12 or not entropy.looks_random(body)):
+        # in quotes, and no generated key: what is no word of code may be what somebody chose
+        if not wordy and lower != name.lower() and lower not in _WEAK:
+            return Confidence.low, "assigned to the name of a key, but hardly random"
+        if b" " in body or len(body) < 6 or not _STRONG_NAME.search(name):
+            return Reason.not_a_secret, "words, not a key"
+        return Confidence.low, "assigned to the name of a key, but mere words"
+    if not random:
+        return Reason.not_a_secret, "words, not a key"
     if sequential_share(body) > 0.6:
-        return "it walks along the alphabet or a keyboard"
-    if not entropy.looks_random(body) or not any(48 <= byte <= 57 for byte in body):
-        return "not random enough for a key"
-    name = candidate.before[-64:]
+        return Confidence.low, "it walks along the alphabet or a keyboard"
+    if not entropy.looks_random(body):
+        if _WORDS.match(body) or len(body) < 12 or _is_wordy(body):
+            return Reason.low_entropy, "not random enough for a key"
+        return Confidence.low, "assigned to the name of a key, but less random than keys are"
+    before = candidate.before
+    if _LISTED.search(before) and before.rfind(b"(") <= max(before.rfind(b"["), before.rfind(b"\n")):
+        return Confidence.low, "listed after a word that says secret"
+    if before[-1:] in (b" ", b"\t") and not (_OPTION.search(before) or _OPERATOR.search(before)):
+        return Confidence.low, "it stands behind a word that says secret"
+    if before[-1:] == b":":
+        return Confidence.low, "behind a colon, as a part of a path or a key of a cache may be"
     if _UUID.match(body) or _DIGEST.match(body) or len(body) < 16:
-        if _STRONG_NAME.search(name) and len(body) >= 16 and not _DIGEST.match(body):
-            return Confidence.low, "a random value assigned to the name of a key"
-        strong = _STRONG_NAME.search(name) and _DIGEST.match(body)
-        return (Confidence.medium if strong else Confidence.low), "it may be an identifier or a digest"
+        if _STRONG_NAME.search(before[-64:]) and _DIGEST.match(body):
+            return Confidence.medium, "a random value assigned to the name of a key"
+        return Confidence.low, "it may be an identifier or a digest"
+    if _BARE_KEY.search(before) and not _STRONG_NAME.search(before[-64:]):
+        return Confidence.low, "a random value assigned to a name that may be any key's"
     return (Confidence.medium if shannon(body) >= 3.5 else Confidence.low), "a random value assigned to the name of a key"

@@ -1,20 +1,33 @@
-"""Nobody's secrets: masks, template slots, documentation words, keyboard walks."""
+"""Nobody's secrets: masks, template slots, documentation words, keyboard walks.
+
+Two grades. A *slot* is certain: a template's, or characters put in the place of a secret; what stands there is no secret at
+all. A *doubt* is a value that somebody may have made up to show something, or chosen badly: it has the form of a secret and
+hardly its substance.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_WORDS: Final = re.compile(
-    rb"example|placeholder|change[_\-.]?(?:me|it|this)|replace[_\-.]?(?:me|with|this)|redacted|dummy|fake[_\-]?|sample"
-    rb"|your[_\-.]|[_\-]here\b|insert[_\-]|<[a-z][^<>]*>|todo|removed|masked|hidden|not[_\-]?(?:a|real|used|set)[_\-]"
-    rb"|my[_\-](?:secret|token|key|api|pass)|foobar|foo[_\-]bar|deadbeef|test[_\-](?:key|token|secret|pass)|lorem|undefined",
+_SLOT_WORDS: Final = re.compile(
+    rb"placeholder|replace[_\-.]?(?:me|with|this)|redacted|(?:^|[^A-Za-z])your[_\-. ]?(?=[A-Za-z])|[_\-]here\b|insert[_\-]"
+    rb"|<[a-z][^<>]*>|todo|masked|(?:^|[^A-Za-z])(?:removed|hidden)(?![A-Za-z])|not[_\-]?(?:a|real|used|set)[_\-]"
+    rb"|put[_\-](?:your|the|a)[_\-]|enter[_\-](?:your|the|a)[_\-]",
     re.IGNORECASE,
 )
-_MASK: Final = re.compile(rb"([xX*.#?_\-])\1{5,}|\.\.\.$|\*{3}|xxxx")
+_WORDS: Final = re.compile(
+    rb"example|change[_\-.]?(?:me|it|this)|dummy|fake|sample|my[_\-](?:secret|token|key|api|pass)|foobar|foo[_\-]bar"
+    rb"|deadbeef|test[_\-](?:key|token|secret|pass)|lorem|undefined|abc123|hunter2",
+    re.IGNORECASE,
+)
+_MASK: Final = re.compile(rb"([xX*.#?_\-\xe2\x80\xa2])\1{5,}|\.\.\.$|\*{3}|xxxx|\xe2\x80\xa6|\[\.\.\.\]")
 _RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TEMPLATE: Final = re.compile(
-    rb"^\$[A-Za-z_]|\$\{|\$\(|\{\{|\}\}|^<[^>]*>$|^%[sdv(]|%\([A-Za-z_]\w*\)[sd]|^\{[A-Za-z_][\w.]*\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|\bprocess\.env\b|\bos\.environ|\bgetenv\b"
+    rb"^\$[A-Za-z_]|\$\{[A-Za-z_][^{}]{0,80}\}|^\$\{|\$\(|\{\{.*\}\}|^\{\{|^\{%|\}\}$|^<[^>]*>$|^%[sdvq]\b|^%\d?\$?[sdvq]$|^%[A-Za-z_]\w*%$"
+    rb"|%\([A-Za-z_]\w*\)[sd]|^\{[A-Za-z_][\w.]*\}$|^\{\d?\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|^\[[A-Z][\w -]*\]$"
+    rb"|\bprocess\.env\b|\bos\.environ|\bgetenv\b|^__[A-Za-z_]+__$",
+    re.DOTALL,
 )
 _SEQUENCES: Final = (
     b"abcdefghijklmnopqrstuvwxyz",
@@ -29,21 +42,34 @@ MOST_READ: Final = 512
 """So many characters say whether a value is a placeholder; a whole key file need not be read for it."""
 
 
-def placeholder(body: bytes) -> str | None:
-    """Why the variable part of a secret cannot be anybody's, in a clause; None if nothing says so."""
+def slot(body: bytes) -> str | None:
+    """Why the variable part of a secret is only the place of one, in a clause; None if nothing says so."""
     body = body[:MOST_READ]
     if _TEMPLATE.search(body):
         return "a template slot"
-    if _WORDS.search(body):
+    if _SLOT_WORDS.search(body):
         return "a word that documentation puts in a secret's place"
     if _MASK.search(body):
         return "masked characters"
+    return None
+
+
+def doubt(body: bytes) -> str | None:
+    """Why the variable part of a secret is hardly anybody's, in a clause; None if nothing says so."""
+    body = body[:MOST_READ]
+    if _WORDS.search(body):
+        return "a word that documentation puts in a secret's place"
     run = _RUN.search(body)
     if run and 2 * len(run[0]) >= len(body):
         return "one character repeated"
     if len(body) >= 8 and len(set(body)) <= 2:
         return "hardly any different characters"
     return None
+
+
+def placeholder(body: bytes) -> str | None:
+    """Either of the two."""
+    return slot(body) or doubt(body)
 
 
 _STEPS: Final = 5

@@ -23,6 +23,8 @@ class Reason(enum.StrEnum):
     """In a lock file, minified or packed code, or embedded data, which are full of what looks random."""
     overlapped = "overlapped"
     """A better finding at the same place."""
+    joined = "joined"
+    """A companion, told as a part of the finding that it belongs to."""
     below_min_confidence = "below_min_confidence"
     """Judged, but less sure than what is asked for."""
     allowed_inline = "allowed_inline"

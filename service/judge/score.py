@@ -1,8 +1,24 @@
 """From a candidate to a finding with a confidence, or to a typed reason why there is none.
 
-The model: a *prefix* of its own or a *proved* format speaks for itself (high); a *keyword* needs the value to be assigned
-to a name (medium), otherwise it stays low; a *generic* assignment is medium at best. A check that failed makes it low.
-Masks, templates, documentation words and values without randomness are dropped.
+The model. What proves more comes first, and only one line of it counts; what stands below it takes confidence away.
+
+| evidence | confidence |
+|---|---|
+| a check passed: checksum, structure, curve (*proved*) | high |
+| a prefix or a frame of its own, and random enough (*own*) | high |
+| a password in a URL; a generic format that proves itself | high |
+| a keyword near, and assigned to a name (*keyword*) | medium |
+| a random value assigned to the name of a key, a made-up one to that of a password (*generic*) | medium |
+| a keyword near, and no name | low |
+| a check failed; less random than such secrets are; a word of documentation, a walk along the alphabet (*doubt*) | low |
+| words and weak passwords in the place of one; what may be an identifier or a digest | low |
+
+Taken away where nothing is proved: in tests, documentation and examples *generic* and *keyword* become low and *own* medium;
+in packed and vendored code *generic* and *keyword* become low; on a line that says that it only shows something, *generic*
+becomes low. Nothing is left, with a typed reason: of slots and masks, of documented credentials, of code and identifiers, of
+*generic* and *keyword* in lock files and embedded data.
+
+``python -m benchmarks calibration`` measures what share of each band is right.
 """
 
 from __future__ import annotations
@@ -13,13 +29,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.judge import context, entropy, evidence, generic, overlap, suppression
+from service.judge import companions, context, entropy, evidence, generic, overlap, suppression, surroundings
 from service.judge.documented import is_documented
-from service.judge.placeholder import placeholder, sequential_share, walks_far
+from service.judge.placeholder import doubt, sequential_share, slot, walks_far
 from service.judge.reasons import Dropped, Reason
+from service.judge.surroundings import Kind
 from service.records import Candidate, Confidence, Detector, Finding, shannon
 
 _FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html?|woff2?|ttf|pdf|zip|gz)\b")
+_SURE_PREFIX: Final = 4
+"""A prefix of so many characters is no chance, however little random stands behind it."""
 
 
 class Judgement(NamedTuple):
@@ -30,7 +49,7 @@ class Judgement(NamedTuple):
 
 
 def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None = None) -> Judgement:
-    """Weighs the candidates of one text and settles their overlaps.
+    """Weighs the candidates of one text, settles their overlaps and joins what belongs together.
 
     Args:
         candidates: what was found.
@@ -39,24 +58,59 @@ def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None =
     """
     findings: list[Finding] = []
     dropped: list[Dropped] = []
+    kind = surroundings.kind_of(path)
     for candidate in candidates:
         weighed = weigh(candidate)
+        if isinstance(weighed, Finding):
+            weighed = _placed(weighed, text, kind)
         if isinstance(weighed, Finding):
             findings.append(weighed)
         else:
             dropped.append(weighed)
+    if not findings:
+        return Judgement(findings, dropped)
     kept, lost = overlap.settle(findings)
     dropped.extend(Dropped(f.candidate, Reason.overlapped, "a better finding at the same place") for f in lost)
-    return Judgement([_marked(finding, text) for finding in kept], dropped)
+    if text:
+        kept, joined = companions.join(kept, text)
+        dropped.extend(Dropped(f.candidate, Reason.joined, "a part of a finding near by") for f in joined)
+        kept = [_marked(finding, text) for finding in kept]
+    return Judgement(kept, dropped)
 
 
 def _marked(finding: Finding, text: bytes) -> Finding:
-    found = suppression.marker(text, finding.candidate.place) if text else ""
+    found = suppression.marker(text, finding.candidate.place)
     return msgspec.structs.replace(finding, marker=found) if found else finding
 
 
+def _placed(finding: Finding, text: bytes, kind: Kind | None) -> Finding | Dropped:
+    """The finding after what its place takes away."""
+    if "passed" in finding.checks.values():
+        return finding
+    candidate = finding.candidate
+    own = not candidate.detector.is_generic and not candidate.detector.keywords
+    if kind is Kind.generated and not own:
+        return Dropped(candidate, Reason.generated, kind.value)
+    if text and surroundings.in_data(text, candidate.place):
+        return Dropped(candidate, Reason.generated, "a part of embedded data")
+    if finding.confidence is Confidence.low:
+        return finding
+    clause = kind.value if kind and not (own and kind in (Kind.vendored, Kind.generated)) else ""
+    if not clause and not own and text and surroundings.in_packed_code(text, candidate.place):
+        clause = "in packed code"
+    if clause:
+        return _lowered(finding, Confidence.medium if own and finding.confidence is Confidence.high else Confidence.low, clause)
+    if text and candidate.detector.is_generic and surroundings.is_showing(text, candidate.place):
+        return _lowered(finding, Confidence.low, "a word on its line says that it is only shown")
+    return finding
+
+
+def _lowered(finding: Finding, confidence: Confidence, clause: str) -> Finding:
+    return msgspec.structs.replace(finding, confidence=confidence, reasons=(*finding.reasons, clause))
+
+
 def weigh(candidate: Candidate) -> Finding | Dropped:
-    """One candidate, all offline evidence."""
+    """One candidate, all evidence that it carries in itself."""
     detector = candidate.detector
     secret = candidate.secret.reveal()
     checks: dict[str, str] = {}
@@ -74,28 +128,49 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
         return Dropped(candidate, Reason.placeholder, "the documentation prints it")
     body = _body(detector, secret)
     if detector.entropy == 0 and (detector.before or detector.checks):
-        verdict = generic.weigh(candidate, body, checks)
-        if isinstance(verdict, str):
-            return Dropped(candidate, Reason.not_a_secret, verdict)
-        return Finding(candidate, detector.severity, verdict[0], checks, (*reasons, verdict[1]), facts)
-    clause = placeholder(body)
-    if clause is not None:
-        return Dropped(candidate, Reason.placeholder, clause)
-    if shannon(body) < detector.least_entropy and not (detector.keywords and entropy.looks_random(body)):
-        return Dropped(candidate, Reason.low_entropy, "the characters are not random enough")
+        verdict, clause = generic.weigh(candidate, body, checks)
+        if isinstance(verdict, Reason):
+            return Dropped(candidate, verdict, clause)
+        return Finding(candidate, detector.severity, verdict, checks, (*reasons, clause), facts)
+    empty = slot(body)
+    if empty is not None:
+        return Dropped(candidate, Reason.placeholder, empty)
+    if _FILE.match(candidate.after):
+        return Dropped(candidate, Reason.other_name, "a part of a file's name")
     assigned = context.name_of(candidate.before)
     if detector.keywords and assigned.identifying:
         return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
-    walked = sequential_share(body)
-    if not detector.before and (walks_far(body) or walked > 0.95):
-        return Dropped(candidate, Reason.placeholder, "it walks along the alphabet or a keyboard")
-    if _FILE.match(candidate.after):
-        return Dropped(candidate, Reason.other_name, "a part of a file's name")
+    doubted = _doubt(detector, body)
+    if doubted is not None:
+        reason, clause = doubted
+        if not _is_sure_of_its_form(detector, secret, body):
+            return Dropped(candidate, reason, clause)
+        return Finding(candidate, detector.severity, Confidence.low, checks, (*reasons, clause), facts)
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
-    if walked > 0.4:
+    if sequential_share(body) > 0.4:
         confidence = Confidence.low
         reasons.append("it walks along the alphabet or a keyboard")
     return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)
+
+
+def _doubt(detector: Detector, body: bytes) -> tuple[Reason, str] | None:
+    """What makes it unlikely that anybody was issued such a secret."""
+    clause = doubt(body)
+    if clause is not None:
+        return Reason.placeholder, clause
+    if shannon(body) < detector.least_entropy and not (detector.keywords and entropy.looks_random(body)):
+        return Reason.low_entropy, "the characters are not random enough"
+    if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
+        return Reason.placeholder, "it walks along the alphabet or a keyboard"
+    return None
+
+
+def _is_sure_of_its_form(detector: Detector, secret: bytes, body: bytes) -> bool:
+    """True if the form alone says what it is, so that a doubtful one is told with low confidence and not dropped."""
+    if detector.keywords:
+        return False
+    lettered = body.translate(None, b"0123456789") != body or body.isupper() or not body.isalpha()
+    return lettered and (len(detector.prefix_of(secret)) >= _SURE_PREFIX or bool(detector.before))
 
 
 def _body(detector: Detector, secret: bytes) -> bytes:

@@ -127,8 +127,6 @@ def test_a_prefix_is_not_dropped_for_the_name_before_it(judged: Callable[[str], 
     ("body", "reason"),
     [
         ("x" * 36, Reason.placeholder),
-        ("EXAMPLE" + draw(ALNUM, 29), Reason.placeholder),
-        ("0" * 36, Reason.placeholder),
         ("abcabcabcabcabcabcabcabcabcabcabcabc", Reason.low_entropy),
     ],
 )
@@ -141,11 +139,20 @@ def test_masks_documentation_and_monotony_are_dropped_with_their_reason(
     assert [dropped.reason for dropped in judgement.dropped] == [reason]
 
 
-def test_a_walk_along_the_alphabet_is_nobodys(judged: Callable[[str], Judgement]) -> None:
-    judgement = judged("acme_" + "abcdefghijklmnopqrstuvwxyz0123456789")
+@pytest.mark.parametrize(
+    "body", ["EXAMPLE" + draw(ALNUM, 29), "0" * 36, "abcdefghijklmnopqrstuvwxyz0123456789", "Ab1" * 12, "A" * 36]
+)
+def test_a_format_of_its_own_with_hardly_the_substance_of_a_secret_is_of_low_confidence(
+    judged: Callable[[str], Judgement], body: str
+) -> None:
+    assert only(judged("acme_" + body)).confidence is Confidence.low
 
-    assert not judgement.findings
-    assert [dropped.reason for dropped in judgement.dropped] == [Reason.placeholder]
+
+def test_a_keyword_does_not_save_what_nobody_was_issued(judged: Callable[[str], Judgement]) -> None:
+    judgement = judged("acmecorp_token = " + "0123456789abcdef0123456789abcdef01234567")
+
+    assert judgement.findings == []
+    assert Reason.placeholder in [dropped.reason for dropped in judgement.dropped]
 
 
 def test_a_checks_placeholder_drops_and_its_facts_are_kept(judged: Callable[[str], Judgement]) -> None:
@@ -207,3 +214,41 @@ def test_no_bytes_make_it_raise_and_no_clause_tells_them(scanner: Scanner, secre
         told = weighed.reasons if isinstance(weighed, Finding) else [weighed.clause]
 
         assert len(secret) < 6 or not any(secret in clause.encode() for clause in told)
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "keyword"),
+    [
+        ("src/settings.py", Confidence.high, Confidence.medium),
+        ("tests/test_a.py", Confidence.medium, Confidence.low),
+        ("docs/setup.md", Confidence.medium, Confidence.low),
+        ("node_modules/a/index.js", Confidence.high, Confidence.low),
+        ("package-lock.json", Confidence.high, None),
+    ],
+)
+def test_the_path_takes_confidence_away_from_what_is_not_proved(
+    scanner: Scanner, path: str, own: Confidence, keyword: Confidence | None
+) -> None:
+    def confidence(text: str) -> Confidence | None:
+        found = score.judge(scanner.candidates(text.encode()).found, text.encode(), path).findings
+        return found[0].confidence if found else None
+
+    assert confidence(token()) is own
+    assert confidence(checked()) is Confidence.high
+    assert confidence(f"acmecorp_token = {draw(HEX, 40)}") is keyword
+
+
+def test_what_is_dropped_for_its_file_says_so(scanner: Scanner) -> None:
+    text = f"acmecorp_token = {draw(HEX, 40)}".encode()
+
+    judgement = score.judge(scanner.candidates(text).found, text, "yarn.lock")
+
+    assert [dropped.reason for dropped in judgement.dropped] == [Reason.generated]
+
+
+def test_a_marker_on_the_line_is_kept_with_the_finding(scanner: Scanner) -> None:
+    text = (token() + "  # sluice:allow\n").encode()
+
+    (finding,) = score.judge(scanner.candidates(text).found, text).findings
+
+    assert finding.marker == "sluice:allow"

@@ -1,0 +1,79 @@
+"""What the place of a secret says of it."""
+
+import base64
+import random
+
+import pytest
+
+from service.judge import surroundings
+from service.judge.surroundings import Kind
+from service.records import Span
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("package-lock.json", Kind.generated),
+        ("web/yarn.lock", Kind.generated),
+        ("go.sum", Kind.generated),
+        ("static/app.min.js", Kind.generated),
+        ("static/app.js.map", Kind.generated),
+        ("node_modules/a/index.js", Kind.vendored),
+        ("vendor/github.com/a/b.go", Kind.vendored),
+        ("tests/test_login.py", Kind.tests),
+        ("src/test/java/LoginTest.java", Kind.tests),
+        ("pkg/login_test.go", Kind.tests),
+        ("web/login.spec.ts", Kind.tests),
+        ("internal/testdata/key.pem", Kind.tests),
+        ("docs/setup.txt", Kind.documentation),
+        ("README.md", Kind.documentation),
+        (".env.example", Kind.documentation),
+        ("config/settings.sample.yml", Kind.documentation),
+        ("src\\tests\\a.py", Kind.tests),
+    ],
+)
+def test_kinds_of_files(path: str, kind: Kind) -> None:
+    assert surroundings.kind_of(path) is kind
+
+
+@pytest.mark.parametrize(
+    "path", [None, "", "src/settings.py", ".env", "src/contest.py", "latest/app.js", "vendors.json", "lock"]
+)
+def test_other_files_are_of_no_kind(path: str | None) -> None:
+    assert surroundings.kind_of(path) is None
+
+
+def place(text: bytes, of: bytes) -> Span:
+    start = text.index(of)
+    return Span(start, start + len(of))
+
+
+@pytest.mark.parametrize("line", [b"example: token=ABC", b"token=ABC  # a dummy", b"e.g. token=ABC", b"(fake) token=ABC"])
+def test_a_word_on_the_line_says_that_it_is_shown(line: bytes) -> None:
+    assert surroundings.is_showing(b"x\n" + line + b"\ny", place(b"x\n" + line, b"ABC"))
+
+
+@pytest.mark.parametrize(
+    "text", [b"https://a.example.com/ token=ABC", b"an example:\n\ntoken=ABC\nexample", b"user@example.org ABC", b"sampler=ABC"]
+)
+def test_hosts_and_other_lines_do_not(text: bytes) -> None:
+    assert not surroundings.is_showing(text, place(text, b"ABC"))
+
+
+def test_embedded_data_is_seen_and_what_stands_beside_it_is_not() -> None:
+    data = base64.b64encode(random.Random(1).randbytes(3000))
+    text = b"src='data:image/png;base64," + data + b"' token='ABCDEF'"
+
+    assert surroundings.in_data(text, place(text, data[2000:2040]))
+    assert surroundings.in_data(text, place(text, data[:40]))
+    assert not surroundings.in_data(text, place(text, b"ABCDEF"))
+    assert not surroundings.in_data(b"x" + data, Span(100, 140))
+
+
+def test_packed_code_is_seen_by_its_lines() -> None:
+    packed = b"!function(e,t){var n=e.a,r=t(n);return r&&n(t,{b:1,c:r})}(this,f);" * 60
+    prose = b"A long line of words that goes on and on, as text in a book does. " * 60
+
+    assert surroundings.in_packed_code(packed, Span(1500, 1520))
+    assert not surroundings.in_packed_code(prose, Span(1500, 1520))
+    assert not surroundings.in_packed_code(packed[:600], Span(100, 120))

@@ -1,4 +1,4 @@
-"""Prints the figures: ``python -m benchmarks [scan|service|detectors …]``; all of them without arguments.
+"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors …]``; all of them without arguments.
 
 Ratios within one run carry over to another machine; absolute figures do not.
 """
@@ -10,7 +10,7 @@ import platform
 import sys
 import time
 
-from benchmarks import detector_cost, scan_rate, service_cpu
+from benchmarks import detector_cost, latency, scan_rate, service_cpu, storm
 
 
 def _machine() -> str:
@@ -64,6 +64,46 @@ def _service(quick: bool) -> None:
     print(f"  on {rows[0].broker}, {service_cpu.PARTITIONS} partitions, no compression\n")
 
 
+def _latency(quick: bool) -> None:
+    rate = 5_000 if quick else 20_000
+    print(f"From a record produced to its alert readable, ms, beside {rate:,} clean records of 1 KB a second")
+    _table(
+        ("way", "leaks", "a bare hop, median", "median", "99 %", "worst", "of a core"),
+        [
+            (
+                row.way,
+                str(row.leaks),
+                f"{row.hop:.1f}",
+                f"{row.p50:.1f}",
+                f"{row.p99:.1f}",
+                f"{row.worst:.1f}",
+                f"{100 * row.cpu:.0f} %",
+            )
+            for row in latency.measure(rate, 10.0 if quick else 30.0)
+        ],
+    )
+
+
+def _storm(quick: bool) -> None:
+    print("One token again and again, over four workers that are restarted twice")
+    rows = [storm.measure(100_000 if quick else 1_000_000, delivery=way) for way in ("at_least_once", "exactly_once")]
+    _table(
+        ("records", "secrets alerted", "alerts and updates", "occurrences told", "seconds", "memory, first fifth", "last"),
+        [
+            (
+                f"{row.records:,}",
+                str(row.firsts),
+                str(row.alerts),
+                f"{row.occurrences:,}",
+                f"{row.seconds:.0f}",
+                f"{row.memory_early:.0f} MB",
+                f"{row.memory_late:.0f} MB",
+            )
+            for row in rows
+        ],
+    )
+
+
 def _detectors(quick: bool) -> None:
     print("Detectors whose removal makes scanning faster, share of the scan time")
     rows = detector_cost.measure(groups=4 if quick else None)
@@ -74,7 +114,7 @@ def _detectors(quick: bool) -> None:
     )
 
 
-PARTS = {"scan": _scan, "service": _service, "detectors": _detectors}
+PARTS = {"scan": _scan, "service": _service, "latency": _latency, "storm": _storm, "detectors": _detectors}
 
 
 def main() -> int:

@@ -446,7 +446,7 @@ class _Lane:
             async with asyncio.timeout(self._whole.patience_seconds):
                 while True:
                     await producer.begin_transaction()
-                    outcomes = await kafka.send(producer, messages)
+                    outcomes, _ = await asyncio.gather(kafka.send(producer, messages), self._offset(producer, offset))
                     failed = [outcome for outcome in outcomes if outcome is not None]
                     if not failed:
                         break
@@ -459,9 +459,6 @@ class _Lane:
                     ]
                     messages[:] = [message for message in kept if message is not None]
                     self.failures.tell("too_large")
-                if offset is not None:
-                    where = {TopicPartition(*self._partition): offset}
-                    await producer.send_offsets_to_transaction(where, self._whole.group)
                 await producer.commit_transaction()
         except (*kafka.FAILED, AssertionError) as error:
             self.failures.tell(type(error).__name__)
@@ -472,3 +469,7 @@ class _Lane:
                 await self.failures.pause()
             return False
         return True
+
+    async def _offset(self, producer: Any, offset: int | None) -> None:
+        if offset is not None:
+            await producer.send_offsets_to_transaction({TopicPartition(*self._partition): offset}, self._whole.group)

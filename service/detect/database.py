@@ -101,14 +101,18 @@ class Database:
         return int(self.compiled.size())
 
 
+def spellings(keyword: str) -> list[str]:
+    """The ways to write a keyword: a blank or ``_`` in it stands for a blank, ``_``, ``-``, ``.`` or nothing, throughout."""
+    parts = keyword.replace("_", " ").split(" ")
+    return [separator.join(parts) for separator in _SEPARATORS] if len(parts) > 1 else [keyword]
+
+
 def keyword_expression(keyword: str) -> str:
-    """A keyword in any case; a blank or ``_`` in it stands for a blank, ``_``, ``-``, ``.`` or nothing, the same throughout.
+    """A keyword in any case.
 
     Written out as alternatives: the engine then looks for whole words and not for the short parts between the blanks.
     """
-    parts = keyword.replace("_", " ").split(" ")
-    joined = [separator.join(parts) for separator in _SEPARATORS] if len(parts) > 1 else [keyword]
-    return f"(?i:{'|'.join(''.join(map(expressions.char, word.encode())) for word in joined)})"
+    return f"(?i:{'|'.join(''.join(map(expressions.char, word.encode())) for word in spellings(keyword))})"
 
 
 def _keywords(detectors: Sequence[Detector]) -> dict[str, list[int]]:
@@ -132,7 +136,7 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
         if detector.assigned:
             continue
         node = tree(detector)
-        plain = expressions.wire(node)
+        plain = expressions.wire(node if detector.keywords else expressions.from_rare_run(node))
         if detector.keywords:
             for keyword in detector.keywords:
                 yield Pattern(index, "plain", f"{keyword_expression(keyword)}.{{0,{_WIRE_GAP}}}{plain}")
@@ -140,7 +144,7 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
         yield Pattern(index, "plain", plain)
         encoded = expressions.percent(node)
         if encoded is not None and any(len(prefix) >= 4 for prefix in expressions.prefixes(node)):
-            yield Pattern(index, "plain", expressions.wire(encoded))
+            yield Pattern(index, "plain", expressions.wire(expressions.from_rare_run(encoded)))
         if detector.is_generic:  # nothing fixed but words of the language
             continue
         seen = set()
@@ -153,6 +157,7 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
     for expression in COMPRESSED.values():
         yield Pattern(-1, "mark", expression)
     yield Pattern(-1, "mark", OPAQUE)
+    yield Pattern(-1, "unicode-escape", encodings.UNICODE_ESCAPES)
     yield Pattern(-1, "base64", "H4sI[A-P][A-Za-z0-9+/_-]{30}", 35, 0)
 
 
@@ -175,6 +180,20 @@ def compile_patterns(found: Sequence[str]) -> hyperscan.Database:
     return compiled
 
 
+def compile_words(keywords: Sequence[str]) -> hyperscan.Database:
+    """Compiles keywords, in all their spellings and any case; the id of each is its index."""
+    written = [(word.encode(), index) for index, keyword in enumerate(keywords) for word in spellings(keyword)]
+    compiled = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    compiled.compile(
+        expressions=[word for word, _ in written],
+        ids=[index for _, index in written],
+        elements=len(written),
+        flags=[hyperscan.HS_FLAG_CASELESS] * len(written),
+        literal=True,
+    )
+    return compiled
+
+
 def build(detectors: Sequence[Detector]) -> Database:
     """Makes the database from nothing.
 
@@ -184,7 +203,7 @@ def build(detectors: Sequence[Detector]) -> Database:
     found = list(patterns(detectors))
     try:
         compiled = compile_patterns([pattern.expression for pattern in found])
-        words = compile_patterns([keyword_expression(keyword) for keyword in _keywords(detectors)])
+        words = compile_words(list(_keywords(detectors)))
         return Database(detectors, found, compiled, words)
     except DatabaseError:
         for pattern in found:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from service.detect.expressions import ALNUM, Path, char_set
@@ -21,10 +22,10 @@ LEAST_BYTES: Final = 12
 """... at least so many bytes in all, ..."""
 
 LEAST_BITS: Final = 56.0
-"""... and so much said by them: random base64 then holds one in a terabyte."""
+"""... and so much said by them: random base64 then holds one in a terabyte. An image ends where so much is said."""
 
-LONGEST_IMAGE_BYTES: Final = 28
-"""Bytes of the plain text that an image covers; more would say no more."""
+UNICODE_ESCAPES: Final = r"(?:\x5c+u00[2-7][0-9a-fA-F]){8}"
+"""Eight escaped characters of ASCII in a row: no writer does that to ordinary text, so one expression serves all secrets."""
 
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -48,12 +49,21 @@ def images(path: Path) -> Iterator[Image]:
     bits = sum(8 - math.log2(max(1, len(allowed))) for allowed in path)
     if fixed < LEAST_FIXED or len(path) < LEAST_BYTES or bits < LEAST_BITS:
         return
-    path = path[:LONGEST_IMAGE_BYTES]
+    path = path[: _enough(path)]
     for alignment in range(3):
         yield _base64(path, alignment)
     yield Image("hex", _joined(_hex_pair(allowed) for allowed in path), 2 * len(path), 0)
     yield Image("utf-16", "\\x00".join(char_set(allowed) for allowed in path), 2 * len(path) - 1, 0)
-    yield Image("unicode-escape", "\\x5c+".join(f"u00{_hex_pair(allowed)}" for allowed in path[:8]), 0, 0)
+
+
+def _enough(path: Path) -> int:
+    """How many bytes of a path an image covers: a longer one would cost the engine, and say no more."""
+    said = 0.0
+    for length, allowed in enumerate(path, 1):
+        said += 8 - math.log2(max(1, len(allowed)))
+        if length >= LEAST_BYTES and said >= LEAST_BITS:
+            return length
+    return len(path)
 
 
 def _joined(parts: Iterator[str]) -> str:
@@ -62,26 +72,30 @@ def _joined(parts: Iterator[str]) -> str:
 
 def _base64(path: Path, alignment: int) -> Image:
     first = -(-8 * alignment // 6)  # the first character that holds none of the unknown bytes before the prefix
-    sets: list[frozenset[int]] = []
+    sets: list[str] = []
     char = first
     while (6 * char + 5) // 8 - alignment < len(path):
         low, high = 6 * char // 8 - alignment, (6 * char + 5) // 8 - alignment
-        shift = 10 - 6 * char % 8  # of the 16 bits of the two bytes, what stands right of the character's six
-        if low == high:
-            values = {(byte << 8 >> shift) & 63 for byte in path[low]}
-        else:
-            heads = {(byte << 8 >> shift) & 63 for byte in path[low]}
-            tails = {(byte >> shift) & 63 for byte in path[high]}
-            values = {head | tail for head in heads for tail in tails}
-        sets.append(frozenset(_STANDARD[value] for value in values) | _urlsafe(values))
+        sets.append(_base64_char(path[low], path[high] if high != low else None, 10 - 6 * char % 8))
         char += 1
-    return Image("base64", _joined(char_set(allowed) for allowed in sets), len(sets), first % 4)
+    return Image("base64", _joined(iter(sets)), len(sets), first % 4)
+
+
+@lru_cache(maxsize=65_536)
+def _base64_char(low: frozenset[int], high: frozenset[int] | None, shift: int) -> str:
+    """The characters of base64 that stand for six bits of one byte, or of two; ``shift``: what stands right of the six."""
+    values = {(byte << 8 >> shift) & 63 for byte in low}
+    if high is not None:
+        tails = {(byte >> shift) & 63 for byte in high}
+        values = {head | tail for head in values for tail in tails}
+    return char_set(frozenset(_STANDARD[value] for value in values) | _urlsafe(values))
 
 
 def _urlsafe(values: set[int]) -> frozenset[int]:
     return frozenset(b for value, b in ((62, ord("-")), (63, ord("_"))) if value in values)
 
 
+@lru_cache(maxsize=8192)
 def _hex_pair(allowed: frozenset[int]) -> str:
     """The two digits of a byte, either case; looser than the set where both digits vary."""
     highs, lows = {byte >> 4 for byte in allowed}, {byte & 15 for byte in allowed}

@@ -310,6 +310,7 @@ def char(byte: int) -> str:
     return chr(byte) if byte in WORD else f"\\x{byte:02x}"
 
 
+@lru_cache(maxsize=8192)
 def char_set(allowed: frozenset[int]) -> str:
     """A set of bytes in the syntax that both engines read."""
     if len(allowed) == 1:
@@ -421,6 +422,50 @@ def wire(node: Node, trailing: bool = True) -> str:
                     return _wire_repeat(char_set(inner.allowed | _ESCAPE_INSIDE | letters), least, most, trailing)
                 return _wire_repeat(char_set(inner.allowed), least, most, trailing)
             return _wire_repeat(f"(?:{wire(inner, False)})", least, most, trailing)
+
+
+LONG_RUN: Final = 7
+"""A run of fixed bytes that is rare enough to begin with."""
+
+MOST_LEFT_OUT: Final = 5
+"""At most so many bytes may vary, at their least, in what is left out before such a run."""
+
+
+def from_rare_run(node: Node) -> Node:
+    """The tree without what stands before its longest run of fixed bytes, where that says little (``https://…``, a name).
+
+    What is left matches more, and ends where the whole ends. The engine then begins at ``.webhook.office.com`` and not at
+    each address of the web, which it would have to follow up to there.
+    """
+    parts = list(_flat(node))
+    runs: list[tuple[int, int]] = []  # length, index of the first part
+    for index, part in enumerate(parts):
+        fixed = isinstance(part, Chars) and len(_unfolded(part.allowed)) == 1 and not part.allowed & ESCAPABLE
+        if fixed and runs and sum(runs[-1]) == index:
+            runs[-1] = (runs[-1][0] + 1, runs[-1][1])
+        elif fixed:
+            runs.append((1, index))
+    if not runs:
+        return node
+    length, start = max(runs, key=lambda run: (run[0], -run[1]))
+    lead = [part for part in parts[:start] if not isinstance(part, Chars) or len(part.allowed) > 2]
+    varies = any(width(part)[1] - width(part)[0] > 3 for part in lead)
+    if length < LONG_RUN or not varies or sum(width(part)[0] for part in lead) > MOST_LEFT_OUT:
+        return node
+    return Sequence(tuple(parts[start:]))
+
+
+def _flat(node: Node) -> Iterator[Node]:
+    if isinstance(node, Sequence):
+        for part in node.parts:
+            yield from _flat(part)
+    else:
+        yield node
+
+
+def _unfolded(allowed: frozenset[int]) -> frozenset[int]:
+    """The bytes with upper case taken for lower."""
+    return frozenset(byte | 0x20 if byte in LETTERS else byte for byte in allowed)
 
 
 def _wire_repeat(body: str, least: int, most: int | None, trailing: bool) -> str:
@@ -536,23 +581,26 @@ def _choices(allowed: frozenset[int]) -> bytes:
 
 def sample(node: Node, rng: random.Random) -> bytes:
     """A random match, of readable characters where the expression leaves the choice."""
-    return b"".join(_sample(node, rng))
+    out = bytearray()
+    _sample(node, rng, out)
+    return bytes(out)
 
 
-def _sample(node: Node, rng: random.Random) -> Iterator[bytes]:
+def _sample(node: Node, rng: random.Random, out: bytearray) -> None:
     match node:
         case Chars(allowed):
-            yield bytes((rng.choice(_choices(allowed)),))
+            choices = _choices(allowed)
+            out.append(choices[0] if len(choices) == 1 else rng.choice(choices))
         case Sequence(parts):
             for part in parts:
-                yield from _sample(part, rng)
+                _sample(part, rng, out)
         case Choice(options):
-            yield from _sample(rng.choice(options), rng)
+            _sample(rng.choice(options), rng, out)
         case Repeat(inner, least, most):
             longest = max(least, 20) if most is None else most
             count = rng.randint(least, min(longest, least + 40))
             if isinstance(inner, Chars):
-                yield bytes(rng.choices(_choices(inner.allowed), k=count))
+                out += bytes(rng.choices(_choices(inner.allowed), k=count))
                 return
             for _ in range(count):
-                yield from _sample(inner, rng)
+                _sample(inner, rng, out)

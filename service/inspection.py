@@ -7,9 +7,11 @@ closed list, and no record makes it raise.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from service.consume.batches import Slab
@@ -131,31 +133,33 @@ class Inspector:
             tally.bytes += len(slab.data)
             hits = () if slab.broken else self._scanner.hits(slab.data)
             if hits or slab.broken:
-                inspected.append(self._slab(slab, [end for _, end in hits], tally))
+                inspected.append(self._slab(slab, hits, tally))
             else:
                 inspected.append(Inspected(slab, [], []))
         tally.seconds = time.perf_counter() - began
         return inspected, tally
 
-    def _slab(self, slab: Slab, ends: list[int], tally: Tally) -> Inspected:
+    def _slab(self, slab: Slab, hits: Sequence[Hit], tally: Tally) -> Inspected:
         if slab.broken:
             record = Record(slab.topic, slab.partition, slab.first_offset, slab.timestamp, None, bytes(slab.data))
             return Inspected(slab, [], [Failure(record, slab.broken)])
         found: list[Found] = []
         failures: list[Failure] = []
         # more hits than are kept: every record is looked at, so that none is missed
-        for record in slab.records(None if len(ends) >= MOST_HITS else ends):
+        hits = sorted(hits, key=itemgetter(1))
+        ends = None if len(hits) >= MOST_HITS else [end for _, end in hits]
+        for record, value_at in slab.records(ends):
             tally.hit_records += 1
             try:
-                found.extend(self.record(record, tally))
+                found.extend(self.record(record, tally, None if ends is None else _within(hits, ends, value_at, record.value)))
             except UndecodableError as error:
                 failures.append(Failure(record, error.reason))
             except Exception as error:  # a fault of ours must not stop the stream, nor lose the record
                 failures.append(Failure(record, "internal_error", type(error).__name__))
         return Inspected(slab, found, failures)
 
-    def record(self, record: Record, tally: Tally) -> list[Found]:
-        """The findings of one record.
+    def record(self, record: Record, tally: Tally, hits: list[Hit] | None = None) -> list[Found]:
+        """The findings of one record; ``hits`` are those in its value as it arrived, if known.
 
         Raises:
             UndecodableError: it could not be processed whole.
@@ -166,7 +170,7 @@ class Inspector:
         for index, event in enumerate(self._events(record)):
             envelopes.add(event.origin.envelope)
             tally.envelopes[event.origin.envelope or "unknown"] += 1
-            found.extend(self.event(event, tally, record, index))
+            found.extend(self.event(event, tally, record, index, hits))
         if tally.candidates == seen and envelopes - _WHOLE:
             # something hit, and is in no string: a parser keeps only the last of two members of one name
             found.extend(self._of_own_format(record, tally))
@@ -186,14 +190,18 @@ class Inspector:
         texts += [Text(content, f"headers.{name}") for name, content in record.headers if content]
         return iter((Event(Origin(envelope="oversized"), texts),))
 
-    def event(self, event: Event, tally: Tally, record: Record | None = None, index: int = 0) -> list[Found]:
+    def event(
+        self, event: Event, tally: Tally, record: Record | None = None, index: int = 0, hits: list[Hit] | None = None
+    ) -> list[Found]:
         """The findings of one event, equal secrets of one detector joined.
 
         Raises:
             UndecodableError: it holds more candidates than are looked at.
         """
         flat = Flat(event)
-        candidates, complete = self._scanner.candidates(flat.data)
+        # plain text is what was scanned already
+        known = hits if record is not None and flat.data is record.value else None
+        candidates, complete = self._scanner.candidates(flat.data, known)
         tally.candidates += len(candidates)
         judgement = score.judge(candidates, flat.data, event.origin.path)
         for dropped in judgement.dropped:
@@ -230,6 +238,12 @@ class Inspector:
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())
+
+
+def _within(hits: Sequence[Hit], ends: Sequence[int], start: int, value: bytes | None) -> list[Hit]:
+    """The hits that end in a value which begins at ``start``, by their place in it."""
+    first, last = bisect_right(ends, start), bisect_right(ends, start + len(value or b""))
+    return [(pattern, end - start) for pattern, end in hits[first:last]]
 
 
 _TOLD: Final = ("repository", "ref", "commit", "path", "url", "author", "source", "host", "time")

@@ -85,61 +85,69 @@ class Slab:
         self.timestamp = batches[0].base_timestamp
         self.broken: str | None = None
 
-    def records(self, ends: Sequence[int] | None = None) -> Iterator[Record]:
-        """The records in which a hit ends, each once and in order; all of them for None.
+    def records(self, ends: Sequence[int] | None = None) -> Iterator[tuple[Record, int]]:
+        """The records in which a hit ends, each once and in order, and where in ``data`` the value of each begins.
 
         Args:
-            ends: offsets in ``data``, rising.
+            ends: offsets in ``data``, rising; all records for None.
         """
         data = bytes(self.data) if isinstance(self.data, memoryview) else self.data
         at_hit = 0
         for batch in self.batches:
-            if ends is not None:
-                while at_hit < len(ends) and ends[at_hit] <= batch.start:
-                    at_hit += 1  # in the header of a batch: chance
-                if at_hit >= len(ends):
-                    return
-                if ends[at_hit] > batch.end:
-                    continue
             at = batch.start
             while at < batch.end:
-                head = data[at]
-                # nearly every length takes one byte or two: a call for each record would cost more than all the rest
-                if head < 0x80:
-                    length, body = (head >> 1) ^ -(head & 1), at + 1
-                elif at + 1 < batch.end and (more := data[at + 1]) < 0x80:
-                    length, body = (((head & 0x7F) | more << 7) >> 1) ^ -(head & 1), at + 2
+                if ends is None:
+                    target = at + 1
                 else:
-                    length, body = _varint(data, at)
-                stop = body + length
-                if length < 0 or stop > batch.end:
-                    raise CorruptRecordException(f"{self.topic}-{self.partition}: a record goes beyond its batch")
-                wanted = ends is None
-                if ends is not None:
-                    while at_hit < len(ends) and ends[at_hit] <= stop:
-                        wanted = True
-                        at_hit += 1
-                if wanted:
-                    record = self._record(data, body, stop, batch)
-                    if record.offset >= self.first_offset:
-                        yield record
-                    if ends is not None and (at_hit >= len(ends) or ends[at_hit] > batch.end):
+                    while at_hit < len(ends) and ends[at_hit] <= at:
+                        at_hit += 1  # in a record that was given, or in the header of a batch: chance
+                    if at_hit >= len(ends):
+                        return
+                    target = ends[at_hit]
+                    if target > batch.end:
                         break
+                at, body, stop = self._record_at(data, at, target)
+                if stop > batch.end:
+                    raise CorruptRecordException(f"{self.topic}-{self.partition}: a record goes beyond its batch")
+                record, value_at = self._record(data, body, stop, batch)
+                if record.offset >= self.first_offset:
+                    yield record, value_at
                 at = stop
 
-    def _record(self, data: bytes, at: int, stop: int, batch: Batch) -> Record:
+    def _record_at(self, data: bytes, at: int, target: int) -> tuple[int, int, int]:
+        """Steps from record to record to the one that holds the byte before ``target``: its start, its body, its end."""
+        while True:
+            head = data[at]
+            # nearly every length takes one byte or two: a call for each record would cost more than all the rest
+            if head < 0x80:
+                body = at + 1
+                stop = body + (head >> 1)
+            elif (more := data[at + 1]) < 0x80:
+                body = at + 2
+                stop = body + ((head & 0x7F | more << 7) >> 1)
+            else:
+                length, body = _varint(data, at)
+                stop = body + length
+            if head & 1 or stop <= at:
+                raise CorruptRecordException(f"{self.topic}-{self.partition}: a record of a negative length")
+            if stop >= target:
+                return at, body, stop
+            at = stop
+
+    def _record(self, data: bytes, at: int, stop: int, batch: Batch) -> tuple[Record, int]:
         at += 1  # attributes, unused
         timestamp, at = _varint(data, at)
         offset, at = _varint(data, at)
         key, at = _field(data, at, stop)
         value, at = _field(data, at, stop)
+        value_at = at - len(value or b"")
         count, at = _varint(data, at)
         headers = []
         for _ in range(count):
             name, at = _field(data, at, stop)
             content, at = _field(data, at, stop)
             headers.append(((name or b"").decode("utf-8", "replace"), content))
-        return Record(
+        record = Record(
             topic=self.topic,
             partition=self.partition,
             offset=batch.base_offset + offset,
@@ -148,6 +156,7 @@ class Slab:
             value=value,
             headers=tuple(headers),
         )
+        return record, value_at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

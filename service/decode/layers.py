@@ -25,6 +25,11 @@ _URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = b"0123456789abcdefABCDEF"
 _WIDE: Final = re.compile(rb"(?:[^\0]\0)+")
 _ESCAPE: Final = re.compile(rb"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'/bfnrt])|(?=\\))|%(?:25)*([0-9a-fA-F]{2})|\\{2,}")
+_RUN_OF_ESCAPES: Final = re.compile(rb"(?:[^\\%]{0,32}(?:\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)|%[0-9a-fA-F]{2}))*", re.DOTALL)
+_LEAD_BYTES: Final = 1024
+_TAIL_BYTES: Final = 128
+"""So much is decoded before a run of escapes, where a keyword may stand, and behind it, where the secret may go on."""
+
 _SHORT: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
@@ -75,7 +80,7 @@ def unwrap(kind: str, text: bytes, end: int, length: int, phase: int) -> Layer |
         case "utf-16":
             return _utf16(text, end - length)
         case _:
-            return _escapes(text, end, length or REACH_BYTES)
+            return _escapes(text, end, length) if length else _dense_escapes(text, end)
 
 
 def _run(text: bytes, at: int, alphabet: bytes) -> tuple[int, int]:
@@ -126,8 +131,18 @@ def _utf16(text: bytes, at: int) -> Layer | None:
     return Layer("utf-16", text[left:right:2], Span(left, right), ((0, left),), 6)
 
 
+def _dense_escapes(text: bytes, end: int) -> Layer | None:
+    """As far as escape follows upon escape: what is plain between them, and what stands around, is not decoded with them."""
+    left = max(0, end - _LEAD_BYTES)
+    found = _RUN_OF_ESCAPES.match(text, end, end + REACH_BYTES)
+    return _between(text, left, min(len(text), (found.end() if found else end) + _TAIL_BYTES))
+
+
 def _escapes(text: bytes, end: int, reach: int) -> Layer | None:
-    left, right = max(0, end - min(4096, reach)), min(len(text), end + min(reach, REACH_BYTES))
+    return _between(text, max(0, end - min(4096, reach)), min(len(text), end + min(reach, REACH_BYTES)))
+
+
+def _between(text: bytes, left: int, right: int) -> Layer | None:
     data = bytearray()
     marks = [(0, left)]
     at = left

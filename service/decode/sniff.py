@@ -6,6 +6,7 @@ be read rather than to be fast, but bounded: a long value costs a few times its 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,6 +18,9 @@ from service.records import Event, Origin, Record, Text
 
 MOST_UNPACKED: Final = 2
 """Values inside values, compressed or carried by CloudEvents, are followed so deep."""
+
+MOST_LINES: Final = 100_000
+"""Lines of JSON in one value, taken apart; more of them are looked at as text."""
 
 FAMILIES: Final = ("native", "otlp", "pushes", "debezium", "cloudevents", "shippers")
 """The files of JSON envelopes, the more particular before the more general."""
@@ -130,25 +134,44 @@ def _document(value: bytes) -> Any:
     head = value.lstrip()[:1]
     if head not in _OPENINGS:
         return None
+    with contextlib.suppress(ValueError):
+        return strings.parse(value)
+    if head == b"{" and (lines := _lines(value)) is not None:
+        return lines
+    if not value.startswith(_MARKS) and _is_utf8(value):
+        return None
     attempts: tuple[Callable[[], bytes], ...] = (
-        lambda: value,
         lambda: value.decode("utf-8-sig").encode(),
         lambda: value.decode("utf-8", "replace").encode(),
         lambda: value[2:].decode("utf-16-le" if value[:1] == b"\xff" else "utf-16-be").encode(),
     )
     for attempt in attempts:
-        try:
+        with contextlib.suppress(ValueError):
             data = attempt()
-        except UnicodeDecodeError:
-            continue
-        try:
-            return strings.parse(data)
-        except ValueError:
-            pass
-        lines = data.split(b"\n")
-        if 1 < len(lines) <= 100_000 and head == b"{":
             try:
-                return [strings.parse(line) for line in lines if line.strip()]
+                return strings.parse(data)
             except ValueError:
-                pass
+                if head == b"{" and (lines := _lines(data)) is not None:
+                    return lines
     return None
+
+
+_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines(data: bytes) -> list[Any] | None:
+    """A document of JSON a line; None where it is none."""
+    if not 1 <= data.count(b"\n") < MOST_LINES:
+        return None
+    try:
+        return [strings.parse(line) for line in data.split(b"\n") if line.strip()]
+    except ValueError:
+        return None

@@ -61,6 +61,14 @@ Unwrap = Callable[[str, bytes, int, int, int], "_Layer | None"]
 """Decodes the run around a hit; see :func:`service.decode.layers.unwrap`."""
 
 
+class _Unwrapped:
+    """What of a text was decoded already: the runs, and where the last run of escapes ended."""
+
+    def __init__(self) -> None:
+        self.runs: set[tuple[str, int, int]] = set()
+        self.escapes_to = 0
+
+
 class Candidates(NamedTuple):
     """What a text holds. ``complete`` is False where it held more than :data:`MOST_CANDIDATES`."""
 
@@ -122,7 +130,7 @@ class Scanner:
             start = max(stop - OVERLAP_BYTES, start + (stop - start) // 2)
 
     def _search(self, text: bytes, hits: list[Hit] | None, depth: int) -> Iterator[Candidate]:
-        unwrapped: set[tuple[str, int, int]] = set()
+        unwrapped = _Unwrapped()
         for piece in self._pieces(text) if hits is None else (hits,):
             plain: defaultdict[int, list[int]] = defaultdict(list)
             encoded: list[Hit] = []
@@ -142,10 +150,12 @@ class Scanner:
             if depth < MOST_LAYERS:
                 for pattern, end in encoded:
                     about = self.database.patterns[pattern]
+                    if about.kind == "unicode-escape" and end <= unwrapped.escapes_to:
+                        continue  # hits at each escape of a run: one look at it is enough
                     yield from self._layer(text, about.kind, end, about.length, about.phase, depth, unwrapped)
 
     def _plain(
-        self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]
+        self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: _Unwrapped
     ) -> Iterator[Candidate]:
         detector = self.database.detectors[index]
         capture = self._capture(index)
@@ -168,7 +178,7 @@ class Scanner:
             capture = self._captures[index] = Capture(self.database.detectors[index])
         return capture
 
-    def _assigned(self, text: bytes, ends: list[int], depth: int, unwrapped: set[tuple[str, int, int]]) -> Iterator[Candidate]:
+    def _assigned(self, text: bytes, ends: list[int], depth: int, unwrapped: _Unwrapped) -> Iterator[Candidate]:
         """The secrets that are assigned values: of the detectors one of whose keywords stands near, and of no provider."""
         begin = max(0, ends[0] - assignment.REACH)
         window = text[begin : ends[-1] + assignment.LONGEST_SEEN]
@@ -212,15 +222,17 @@ class Scanner:
         length: int,
         phase: int,
         depth: int,
-        unwrapped: set[tuple[str, int, int]],
+        unwrapped: _Unwrapped,
     ) -> Iterator[Candidate]:
         layer = self._unwrap(kind, text, end, length, phase)
         if layer is None:
             return
         key = (layer.name, layer.whole.start, layer.whole.end)
-        if key in unwrapped:
+        if key in unwrapped.runs:
             return
-        unwrapped.add(key)
+        unwrapped.runs.add(key)
+        if kind == "unicode-escape":
+            unwrapped.escapes_to = layer.whole.end
         for inner in self._search(layer.data, None, depth + 1):
             place = layer.origin(inner.place)
             name = layer.name if inner.encoding is None else f"{layer.name}+{inner.encoding}"

@@ -73,7 +73,7 @@ def slabs(data: bytes, *arguments: Any, **options: Any) -> list[Slab]:
 
 
 def rows_of(found: Sequence[Slab]) -> list[Row]:
-    return [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for slab in found for r in slab.records()]
+    return [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for slab in found for r, _ in slab.records()]
 
 
 def aiokafkas(data: bytes, *arguments: Any, **options: Any) -> list[Row]:
@@ -171,7 +171,7 @@ def test_slabs_follow_each_other_and_the_position_never_passes_what_was_handed_o
     iterator = fetched(data, batches.WHOLE_BATCHES, offset, COMMITTED, aborted)
     at = offset
     for slab in iterator:
-        offsets = [record.offset for record in slab.records()]
+        offsets = [record.offset for record, _ in slab.records()]
         assert offsets == sorted(offsets)
         assert all(at <= found < slab.next_offset for found in offsets)
         assert iterator.next_fetch_offset == slab.next_offset
@@ -254,7 +254,7 @@ def test_the_records_in_which_hits_end_come_once_each_and_no_others(codec: str, 
         data += built(rows, codec, base=base)
         base += len(rows)
 
-    found = [record for slab in slabs(data) for record in slab.records(ends_of(bytes(slab.data)))]
+    found = [record for slab in slabs(data) for record, _ in slab.records(ends_of(bytes(slab.data)))]
 
     assert [record.offset for record in found] == wanted
 
@@ -272,7 +272,7 @@ def test_a_batch_that_unpacks_to_more_than_the_limit_is_kept_as_it_came(codec: s
     first, second = slabs(bomb + built([(1, 1, None, b"good", [])], base=1))
 
     assert (first.broken, bytes(first.data), first.next_offset) == ("decompression_limit", bomb[batches.HEADER.size :], 1)
-    assert (second.broken, [record.value for record in second.records()]) == (None, [b"good"])
+    assert (second.broken, [record.value for record, _ in second.records()]) == (None, [b"good"])
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
@@ -285,7 +285,7 @@ def test_a_batch_that_unpacks_to_less_than_the_limit_is_unpacked_however_well_it
     (slab,) = slabs(built([(0, 1, None, value, [])], codec))
 
     assert slab.broken is None
-    assert [record.value for record in slab.records()] == [value]
+    assert [record.value for record, _ in slab.records()] == [value]
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -34,14 +34,14 @@ class Fault(NamedTuple):
 def secret_of(detector: Detector, rng: random.Random) -> bytes:
     """A made-up secret of the detector's type: random, of the right shape, its checksum computed."""
     node = expressions.parse(detector.expression)
-    whole = expressions.linear(expressions.exact(node))
+    whole = expressions.Linear(expressions.exact(node))
     most = expressions.width(node)[1]
     secret = b""
     for _ in range(_TRIES):
         drawn = secret = expressions.sample(node, rng)
         for name in detector.checks:
             secret = evidence.complete(name, secret)
-        if whole.fullmatch(secret) is None:  # what the check asks for and what the expression allows do not always meet
+        if not whole.matches_whole(secret):  # what the check asks for and what the expression allows do not always meet
             secret = drawn
             continue
         body = secret[len(detector.prefix_of(secret)) :]

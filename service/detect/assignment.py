@@ -19,8 +19,8 @@ from service.detect import expressions
 
 _NAMES: Final = (
     # `key` goes on with no letter: keywords, keyboards and key ids are no secrets
-    "(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key)"
-    "(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
+    "(?:(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key)"
+    "|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
     "|(?i:token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
 )
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
@@ -30,9 +30,11 @@ _HEAD: Final = r"A-Za-z_+/=.~\-"
 # lengths, and words such as `value` and `Bearer`.
 # The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
 # No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
+# What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, right before a value.
+_GAP: Final = "[^A-Za-z0-9)};]"
 WIRE: Final = (
-    rf"{_NAMES.replace('{tail}', '*')}[^A-Za-z0-9]+"
-    rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS})[^A-Za-z0-9]+)*"
+    rf"{_NAMES.replace('{tail}', '*')}{_GAP}+"
+    rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS}){_GAP}+)*(?:[)}};]?\n)?[)}};]?"
     rf"(?:[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{11}}|[{_HEAD}%\\]{{9}}[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{2}})"
 )
 """The assignment as the engine looks for it on the wire; it ends inside the value."""
@@ -51,8 +53,8 @@ MOST_BEFORE: Final = 48
 """So many characters of a value may stand before its first digit, or before the secret."""
 
 # `=` only pads a value at its end: inside, it would join a name to what is assigned to it
-_EXACT: Final = expressions.linear(
-    rf"{_NAMES.replace('{tail}', '{0,24}')}[^A-Za-z0-9]{{1,24}}(?:{_WORDS}[^A-Za-z0-9]{{1,12}})?"
+_EXACT: Final = expressions.Linear(
+    rf"{_NAMES.replace('{tail}', '{0,24}')}{_GAP}{{1,24}}(?:{_WORDS}{_GAP}{{1,12}})?"
     r"(?:[A-Za-z_+/.~-]{0,48}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{9,48}[0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
 )
@@ -67,6 +69,6 @@ def values(window: bytes) -> Iterator[tuple[int, int]]:
     """
     at = 0
     while (found := _EXACT.search(window, at)) is not None:
-        start, end = found.span()
+        start, end = found[0]
         yield start + len(window[start:end].rstrip(b"=").rstrip(_BODY_BYTES)), end
         at = end

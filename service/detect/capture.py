@@ -56,7 +56,7 @@ class Capture:
         if keyworded:
             self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
         try:
-            self._pattern = expressions.linear(body)
+            self._pattern = expressions.Linear(body)
         except re2.error as error:
             raise ExpressionError(f"{detector.id}: {error}") from error
 
@@ -80,16 +80,16 @@ class Capture:
         base = start - (start == 0)
         at = 0
         while (found := self._pattern.search(window, at)) is not None:
-            begin, end = found.span(self._secret)
-            at = found.start() + 1
+            begin, end = found[self._secret]
+            at = found[0][0] + 1
             if end - begin > self._most:
                 continue
             keyword = None
             if self._secret == 3:
-                gap = window[found.end(1) : begin]
+                gap = window[found[1][1] : begin]
                 if len(gap) - len(gap.translate(None, _ESCAPABLE_BYTES)) > GAP_ESCAPABLE or len(gap) > GAP_CHARACTERS:
                     continue
-                keyword = found.group(1).decode("latin-1")
+                keyword = window[slice(*found[1])].decode("latin-1")
             at = end
             yield Match(base + begin, base + end, keyword)
 

@@ -90,7 +90,7 @@ class Ledger(Stage):
         for slab in slabs:
             outcomes: list[Outcome] = []
             known = self._known[slab.partition]
-            for record in slab.records():
+            for record, _ in slab.records():
                 try:
                     one = repeats.decode(record.value or b"")
                 except msgspec.MsgspecError:  # nobody but Sluice has to write here

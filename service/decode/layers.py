@@ -25,7 +25,7 @@ _URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = b"0123456789abcdefABCDEF"
 _WIDE: Final = re.compile(rb"(?:[^\0]\0)+")
 _ESCAPE: Final = re.compile(rb"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'/bfnrt])|(?=\\))|%(?:25)*([0-9a-fA-F]{2})|\\{2,}")
-_RUN_OF_ESCAPES: Final = re.compile(rb"(?:[^\\%]{0,32}(?:\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)|%[0-9a-fA-F]{2}))*", re.DOTALL)
+_RUN_OF_ESCAPES: Final = re.compile(rb"(?s:[^\\%]{0,32}(?:\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)|%[0-9a-fA-F]{2}))*")
 _LEAD_BYTES: Final = 1024
 _TAIL_BYTES: Final = 128
 """So much is decoded before a run of escapes, where a keyword may stand, and behind it, where the secret may go on."""

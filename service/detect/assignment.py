@@ -19,8 +19,8 @@ from service.detect import expressions
 
 _NAMES: Final = (
     # `key` goes on with no letter: keywords, keyboards and key ids are no secrets
-    "(?:(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key|api ?key)"
-    "|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
+    "(?:(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key"
+    "|api ?key)|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
     "|(?i:token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
 )
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
@@ -30,7 +30,7 @@ _HEAD: Final = r"A-Za-z_+/=.~\-"
 # lengths, and words such as `value` and `Bearer`.
 # The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
 # No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
-# What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, right before a value.
+# What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, before a value.
 _GAP: Final = "[^A-Za-z0-9)};]"
 WIRE: Final = (
     rf"{_NAMES.replace('{tail}', '*')}{_GAP}+"

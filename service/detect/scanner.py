@@ -154,9 +154,7 @@ class Scanner:
                         continue  # hits at each escape of a run: one look at it is enough
                     yield from self._layer(text, about.kind, end, about.length, about.phase, depth, unwrapped)
 
-    def _plain(
-        self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: _Unwrapped
-    ) -> Iterator[Candidate]:
+    def _plain(self, text: bytes, index: int, ends: list[int], depth: int, unwrapped: _Unwrapped) -> Iterator[Candidate]:
         detector = self.database.detectors[index]
         capture = self._capture(index)
         for start, stop in capture.windows(sorted(ends), len(text)):

@@ -122,7 +122,7 @@ class Slab:
             if head < 0x80:
                 body = at + 1
                 stop = body + (head >> 1)
-            elif (more := data[at + 1]) < 0x80:
+            elif at + 1 < len(data) and (more := data[at + 1]) < 0x80:
                 body = at + 2
                 stop = body + ((head & 0x7F | more << 7) >> 1)
             else:

@@ -34,7 +34,7 @@ from service.probe import request
 from service.probe.prober import OnResult, Prober
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
-from service.records import Confidence, Detector, Record, Secret
+from service.records import Confidence, Detector, Record, Secret, Validity
 from service.settings import Probe, Settings, changed, with_live
 from service.stage import Stage
 from service.telemetry import crash, logs
@@ -219,6 +219,7 @@ class Service:
         prove(settings)
         self._fingerprinter = Fingerprinter(fingerprint_key(settings))
         loaded, digest = load_database(_folders(settings), settings.detect.disable)
+        prove_probe(settings.probe, loaded.detectors)
         self.detectors = loaded.detectors
         self.library = Library(loaded.detectors, _folders(settings))
         self._inspector = _inspector_of(loaded, settings)
@@ -389,6 +390,7 @@ class Service:
         await self.server.start(settings.telemetry)
         decisions = Table(settings, settings.verdicts.topic, self._decided)
         beside: list[asyncio.Task[None]] = []
+        asking: Prober | None = None
         try:
             await self._create_topics()
             await decisions.start()
@@ -400,6 +402,9 @@ class Service:
                 self._standing_by = False
             with contextlib.suppress(TimeoutError):  # rather an alert too many than none
                 await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
+            if settings.probe.enabled:
+                asking = prober(settings.probe, self.detectors, self.metrics, self._answered)
+                await asking.start()
             self.pipeline = Pipeline(
                 settings,
                 lambda: self._inspector,
@@ -407,6 +412,7 @@ class Service:
                 self.verdicts,
                 self.metrics,
                 lambda provider: self.library.knowledge(provider),
+                asking.submit if asking else None,
             )
             loop.run_in_executor(None, self.library.read)
             if settings.repeats.enabled:
@@ -416,8 +422,15 @@ class Service:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            if asking:
+                await asking.stop()
             await decisions.stop()
             await self.server.stop()
+
+    def _answered(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str, at: float) -> None:
+        """A provider was asked about a secret."""
+        if self.pipeline is not None and not self.pipeline.is_stopping:
+            self.pipeline.validity(fingerprint, validity, facts, reason, at)
 
     async def _create_topics(self) -> None:
         """What is missing of them; those that are ours alone in any case."""

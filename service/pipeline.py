@@ -1,20 +1,25 @@
 """The way of the data, on one page.
 
     Kafka ─ consume ─ detect ⇄ decode ─ judge ─ sightings ─ Kafka ─ ledger ─ alerts ─ Kafka
-            slabs     hits, candidates  findings
+            slabs     hits, candidates  findings    │
+                                                  (probe): is it live?
 
 One worker, one event loop. Scanning runs in a thread, since the engine lets go of the interpreter's lock; everything else
 is here. An offset is committed when everything before it is delivered. The second half, from sightings to alerts, is
-``service/ledger.py``; where repeats are not suppressed, the alerts are made here.
+``service/ledger.py``; where repeats are not suppressed, the alerts are made here. What a provider says of a secret comes
+later, as an answer beside the sightings, and holds nothing up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+
+import msgspec
 
 from service import __version__
 from service.consume import deadletter
@@ -26,8 +31,8 @@ from service.publish.repeats import Answer, Sighting
 from service.publish.schemas import native
 from service.publish.schemas.native import Alert
 from service.publish.sinks.kafka import Message
-from service.publish.verdicts import Verdicts
-from service.records import Knowledge, Validity
+from service.publish.verdicts import Kind, Verdicts
+from service.records import Finding, Knowledge, Validity
 from service.settings import Settings
 from service.stage import Stage
 from service.telemetry import logs
@@ -41,7 +46,8 @@ INLINE_BYTES: Final = 32 * 1024
 class Pipeline(Stage):
     """The loop of one worker, from events to sightings.
 
-    ``knowledge`` gives what is known of a provider, for the next steps in the alerts.
+    ``knowledge`` gives what is known of a provider, for the next steps in the alerts; ``ask`` is given each finding and its
+    fingerprint, and :meth:`validity` what comes of it.
     """
 
     def __init__(
@@ -52,16 +58,22 @@ class Pipeline(Stage):
         verdicts: Verdicts,
         metrics: Metrics,
         knowledge: Callable[[str], Knowledge | None] = lambda provider: None,
+        ask: Callable[[Finding, str], None] | None = None,
     ) -> None:
         super().__init__(settings, metrics)
         self._inspector = inspector
         self._fingerprinter = fingerprinter
         self._verdicts = verdicts
         self._knowledge = knowledge
+        self._ask = ask
+        self._latest: OrderedDict[str, Sighting] = OrderedDict()
+        """Where repeats are not suppressed: the last sighting of each secret that is asked about."""
         self._limit = deadletter.Limit(settings.dead_letters.max_ratio, settings.dead_letters.max_consecutive)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scan")
 
-    def validity(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str = "") -> None:
+    def validity(
+        self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str = "", at: float | None = None
+    ) -> None:
         """Takes in what a provider says of a secret that was seen: the owner of the secret updates its alert.
 
         Args:
@@ -69,8 +81,16 @@ class Pipeline(Stage):
             validity: what the provider says.
             facts: what else it told, such as the account; nothing that is secret.
             reason: one clause for people.
+            at: when it was asked, in seconds since the epoch; now if None.
         """
-        self._put_beside([Answer(fingerprint, validity, time.time(), reason, dict(facts))])
+        if self._settings.repeats.enabled:
+            self._put_beside([Answer(fingerprint, validity, time.time() if at is None else at, reason, dict(facts))])
+        elif (latest := self._latest.pop(fingerprint, None)) is not None:
+            body = latest.alert
+            body = body | {"validity": validity.value, "facts": body["facts"] | facts, "reasons": [*body["reasons"], reason]}
+            body |= {"update": 1, "first_alert_id": body["alert_id"], "time": native.iso(time.time())}
+            body["alert_id"] = self._fingerprinter.alert("update", body["alert_id"], validity.value)
+            self._put_beside([msgspec.structs.replace(latest, alert=body)])
 
     async def run(self) -> None:
         """As every stage's; the scanning thread ends with it."""
@@ -87,9 +107,10 @@ class Pipeline(Stage):
                 return  # revoked meanwhile: they come again, to whoever has them now
             self._count(inspected, tally)
             for slab, found, failures in inspected:
-                items: list[Any] = self._sightings(found, slab)
-                items += [self._letter(failure) for failure in failures]
-                self._put((slab.topic, slab.partition), slab.next_offset, items)
+                sightings, seen = self._sightings(found, slab)
+                letters = [self._letter(failure) for failure in failures]
+                self._put((slab.topic, slab.partition), slab.next_offset, [*sightings, *letters])
+                self._probe(seen)
             self._limit.note(sum(slab.count for slab in slabs), sum(_lost(one) for one in inspected))
 
     async def _inspect(self, slabs: list[Slab]) -> tuple[list[Inspected], Tally]:
@@ -98,9 +119,10 @@ class Pipeline(Stage):
             return inspector.slabs(slabs)
         return await asyncio.get_running_loop().run_in_executor(self._thread, inspector.slabs, slabs)
 
-    def _sightings(self, found: list[Found], slab: Slab) -> list[Sighting]:
-        """One for each secret and detector; one for each record where every alert is wanted."""
+    def _sightings(self, found: list[Found], slab: Slab) -> tuple[list[Sighting], list[tuple[Finding, Sighting]]]:
+        """One for each secret and detector, or for each record where every alert is wanted; and the findings they are of."""
         sightings: list[Sighting] = []
+        seen: list[tuple[Finding, Sighting]] = []
         earlier: dict[tuple[Any, ...], Sighting] = {}
         for item in found:
             finding, place = item.finding, item.location
@@ -108,8 +130,8 @@ class Pipeline(Stage):
             self._metrics.count("sluice_judge_findings_total", detector=detector.id, confidence=confidence)
             key = (finding.candidate.secret, detector.id, confidence, finding.severity, finding.topic)
             if self._settings.repeats.enabled and key in earlier:  # a storm: nothing is made anew for each record of it
-                told, seen = native.place_of(place), native.seen_at(place)
-                earlier[key].again(place.offset, item.occurrences, item.timestamp, told, seen)
+                told, when = native.place_of(place), native.seen_at(place)
+                earlier[key].again(place.offset, item.occurrences, item.timestamp, told, when)
                 continue
             alert = native.render(
                 finding,
@@ -125,7 +147,23 @@ class Pipeline(Stage):
                 alert.fingerprint, alert.body, slab.topic, slab.partition, counts, *times, route=finding.topic
             )
             sightings.append(earlier[key])
-        return sightings
+            if self._ask is not None and detector.live is not None:
+                seen.append((finding, earlier[key]))
+        return sightings, seen
+
+    def _probe(self, seen: Sequence[tuple[Finding, Sighting]]) -> None:
+        """Has providers asked of what was handed on, unless a person said that it does not matter."""
+        for finding, sighting in seen:
+            verdict = self._verdicts.of(sighting.fingerprint, now := time.time())
+            settled = verdict is not None and verdict.verdict is not Kind.revoked and verdict.silences("unchecked", now, now)
+            if self._ask is None or settled:
+                continue
+            if not self._settings.repeats.enabled:
+                self._latest[sighting.fingerprint] = sighting
+                self._latest.move_to_end(sighting.fingerprint)
+                if len(self._latest) > self._settings.probe.max_waiting:
+                    self._latest.popitem(last=False)
+            self._ask(finding, sighting.fingerprint)
 
     def _letter(self, failure: Failure) -> Message:
         record, topic = failure.record, self._settings.dead_letters.topic

@@ -27,8 +27,9 @@ from service.telemetry.metrics import Metrics
 
 _log = logs.get("probe")
 
-OnResult = Callable[[str, Validity, Mapping[str, str], str], None]
-"""Called with the fingerprint, what the provider says, harmless facts, and the reason, a clause for people."""
+OnResult = Callable[[str, Validity, Mapping[str, str], str, float], None]
+"""Called with the fingerprint, what the provider says, harmless facts, the reason, a clause for people, and when the provider
+was asked, in seconds since the epoch."""
 
 CANARY_ACCOUNTS: Final = frozenset(
     (
@@ -43,6 +44,8 @@ CANARY_ACCOUNTS: Final = frozenset(
 
 _LASTS_SECONDS: Final = {Validity.active: 3600.0, Validity.inactive: 86_400.0, Validity.unknown: 600.0}
 _CONTROL_SECONDS: Final = {"refused": 3600.0, "accepted": 3600.0, "unavailable": 300.0}
+TELL_AGAIN_SECONDS: Final = 60.0
+"""A remembered outcome is told at most so often while its secret goes on leaking."""
 _TRIES: Final = 50
 
 
@@ -51,6 +54,15 @@ class _Job(NamedTuple):
     secret: Secret
     companions: Mapping[str, Secret]
     fingerprint: str
+
+
+class _Known:
+    """An outcome that is remembered: until when, when it was asked for (the world's clock), and when it may be told again."""
+
+    __slots__ = ("asked", "outcome", "quiet", "until")
+
+    def __init__(self, outcome: Outcome, asked: float, until: float, quiet: float) -> None:
+        self.outcome, self.asked, self.until, self.quiet = outcome, asked, until, quiet
 
 
 class _Lane:
@@ -78,6 +90,7 @@ class Prober:
         made_up: makes a secret of a detector's shape that nobody owns.
         facts_of: harmless facts that a value holds in clear, such as the account of an AWS key id.
         clock: seconds, never going back.
+        now: seconds since the epoch.
         sleep: ``asyncio.sleep``, or a test's.
         resolver: resolves names; the system's if None.
     """
@@ -90,6 +103,7 @@ class Prober:
         made_up: Callable[[Detector], bytes],
         facts_of: Callable[[bytes], Mapping[str, str]] = lambda value: {},
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         resolver: AbstractResolver | None = None,
     ) -> None:
@@ -99,6 +113,7 @@ class Prober:
         self._made_up = made_up
         self._facts_of = facts_of
         self._clock = clock
+        self._now = now
         self._sleep = sleep
         self._resolver = resolver
         self._least = Confidence(settings.min_confidence).rank
@@ -106,7 +121,7 @@ class Prober:
         self._lanes: OrderedDict[str, _Lane] = OrderedDict()
         self._waiting: OrderedDict[str, _Job] = OrderedDict()
         self._asked: set[str] = set()
-        self._known: OrderedDict[str, tuple[float, Outcome]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._controls: dict[str, tuple[float, str]] = {}
         self._controlling: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -145,7 +160,9 @@ class Prober:
             return
         if (known := self._remembered(fingerprint)) is not None:
             self._metrics.count("sluice_probe_skipped_total", reason="remembered")
-            self._tell(detector, fingerprint, known)
+            if self._clock() >= known.quiet:
+                known.quiet = self._clock() + TELL_AGAIN_SECONDS
+                self._told(fingerprint, known)
             return
         job = _Job(detector, finding.candidate.secret, _companions(finding), fingerprint)
         if len(self._waiting) >= self._settings.max_waiting:
@@ -208,9 +225,12 @@ class Prober:
 
     async def _run(self, job: _Job, lane: _Lane) -> None:
         try:
+            asked = self._now()
             outcome = await self.check(job.detector, job.secret, job.companions)
-            self._remember(job.fingerprint, outcome)
-            self._tell(job.detector, job.fingerprint, outcome)
+            self._metrics.count("sluice_probe_results_total", provider=job.detector.provider, validity=outcome.validity.value)
+            if outcome.validity is Validity.unknown:
+                self._metrics.count("sluice_probe_unknown_total", reason=outcome.reason)
+            self._told(job.fingerprint, self._remember(job.fingerprint, outcome, asked))
         finally:
             self._asked.discard(job.fingerprint)
             lane.running -= 1
@@ -219,11 +239,9 @@ class Prober:
             if self._client is not None:
                 self._go_on()
 
-    def _tell(self, detector: Detector, fingerprint: str, outcome: Outcome) -> None:
-        self._metrics.count("sluice_probe_results_total", provider=detector.provider, validity=outcome.validity.value)
-        if outcome.validity is Validity.unknown:
-            self._metrics.count("sluice_probe_unknown_total", reason=outcome.reason)
-        self._on_result(fingerprint, outcome.validity, outcome.facts, answer.REASONS[outcome.reason])
+    def _told(self, fingerprint: str, known: _Known) -> None:
+        outcome = known.outcome
+        self._on_result(fingerprint, outcome.validity, outcome.facts, answer.REASONS[outcome.reason], known.asked)
 
     async def check(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> Outcome:
         """Asks now, whatever was asked before. Never raises: what goes wrong makes the outcome ``unknown``."""
@@ -296,17 +314,18 @@ class Prober:
             made = self._made_up(detector)
         return Secret(made)
 
-    def _remembered(self, fingerprint: str) -> Outcome | None:
+    def _remembered(self, fingerprint: str) -> _Known | None:
         found = self._known.get(fingerprint)
-        if found is None:
-            return None
-        if self._clock() >= found[0]:
+        if found is not None and self._clock() >= found.until:
             del self._known[fingerprint]
             return None
-        return found[1]
+        return found
 
-    def _remember(self, fingerprint: str, outcome: Outcome) -> None:
-        self._known[fingerprint] = (self._clock() + _LASTS_SECONDS[outcome.validity], outcome)
+    def _remember(self, fingerprint: str, outcome: Outcome, asked: float) -> _Known:
+        now = self._clock()
+        known = _Known(outcome, asked, now + _LASTS_SECONDS[outcome.validity], now + TELL_AGAIN_SECONDS)
+        self._known[fingerprint] = known
         self._known.move_to_end(fingerprint)
         while len(self._known) > self._settings.max_remembered:
             self._known.popitem(last=False)
+        return known

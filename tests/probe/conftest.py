@@ -203,8 +203,10 @@ class Results:
 
     def __init__(self) -> None:
         self.all: list[tuple[str, Validity, Mapping[str, str], str]] = []
+        self.asked: list[float] = []
 
-    def __call__(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str) -> None:
+    def __call__(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str, at: float) -> None:
+        self.asked.append(at)
         self.all.append((fingerprint, validity, facts, reason))
 
 

@@ -664,7 +664,7 @@ async def test_a_finding_that_is_handed_in_is_told_of(providers: Providers, gith
     assert metrics.value("sluice_probe_results_total", provider="GitHub", validity="active") == 1
     assert metrics.value("sluice_probe_skipped_total", reason="under_way") == 1
     made.submit(finding(github, live.encode()), "f1")
-    assert len(results.all) == 2
+    assert len(results.all) == 1
     assert metrics.value("sluice_probe_skipped_total", reason="remembered") == 1
     await made.stop()
 
@@ -832,7 +832,11 @@ async def test_outcomes_are_remembered_for_a_time_and_within_bounds(providers: P
     await until(lambda: len(results.all) == 3)
 
     made.submit(finding(github, secret), "c")
+    clock.now += 61
+    made.submit(finding(github, secret), "c")
+    made.submit(finding(github, secret), "c")
     assert (len(results.all), len(providers.requests)) == (4, 3)
+    assert results.asked[2] == results.asked[3]
     made.submit(finding(github, secret), "a")
     await until(lambda: len(results.all) == 5)
     assert len(providers.requests) == 4

@@ -1,0 +1,126 @@
+"""Live checks of the running service: alerts go out at once and are updated, a provider that hangs slows nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import string
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from benchmarks.brokers import Broker
+from service.app import Service
+from service.errors import SettingsError
+from service.judge import evidence
+from service.settings import Probe, Repeats, Settings
+from tests.integration.test_stream import produce, read, running, settings_for
+from tests.probe.conftest import Providers, providers  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.integration
+
+
+def settings_of(broker: Broker, unique: str, at_hand: Providers, suppressed: bool = True, **probe: Any) -> Settings:
+    return msgspec.structs.replace(
+        settings_for(broker, unique), probe=at_hand.settings(**probe), repeats=Repeats(enabled=suppressed)
+    )
+
+
+def token() -> bytes:
+    body = "".join(random.choices(string.ascii_letters + string.digits, k=36))
+    return evidence.complete("github-crc32", b"ghp_" + body.encode())
+
+
+@pytest.fixture
+def at_hand(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> Providers:  # noqa: F811
+    monkeypatch.setattr("service.probe.network.aiohttp.ThreadedResolver", lambda: providers.names)
+    return providers
+
+
+def github(live: bytes) -> Any:
+    async def handler(request: web.Request) -> web.Response:
+        if request.headers["Authorization"].encode() == b"Bearer " + live:
+            return web.json_response({"login": "octocat"}, headers={"X-OAuth-Scopes": "repo"})
+        return web.json_response({"message": "Bad credentials"}, status=401)
+
+    return handler
+
+
+async def alerts(broker: Broker, settings: Settings, least: int) -> list[dict[str, Any]]:
+    return [json.loads(record.value) for record in await read(broker, settings.publish.topic, least)]
+
+
+@pytest.mark.parametrize("suppressed", [True, False])
+async def test_an_alert_goes_out_at_once_and_is_updated(
+    broker: Broker, unique: str, at_hand: Providers, suppressed: bool
+) -> None:
+    live = token()
+    at_hand.handlers["api.github.com"] = github(live)
+    settings = settings_of(broker, unique, at_hand, suppressed)
+
+    async with running(settings):
+        await produce(broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + live])
+        first, second = await alerts(broker, settings, 2)
+
+    assert (first["validity"], second["validity"]) == ("unchecked", "active")
+    assert first["secret"]["fingerprint"] == second["secret"]["fingerprint"]
+    assert (second["update"], second["first_alert_id"]) == (1, first["alert_id"])
+    assert (second["facts"]["account"], second["facts"]["scopes"]) == ("octocat", "repo")
+    assert "the provider accepts it" in second["reasons"]
+    assert live.decode() not in json.dumps([first, second])
+
+
+async def test_nothing_is_asked_unless_it_is_switched_on(embedded_broker: Broker, unique: str, at_hand: Providers) -> None:
+    settings = settings_of(embedded_broker, unique, at_hand, enabled=False)
+
+    async with running(settings):
+        await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + token()])
+        await alerts(embedded_broker, settings, 1)
+
+    assert at_hand.requests == []
+
+
+async def test_what_a_person_called_harmless_is_not_asked_about(
+    embedded_broker: Broker, unique: str, at_hand: Providers
+) -> None:
+    at_hand.handlers["api.github.com"] = github(b"nobody")
+    settings = settings_of(embedded_broker, unique, at_hand)
+    known, other = token(), token()
+
+    async with running(settings) as service:
+        decided = {"verdict": "false_positive", "by": "ann", "reason": "made up"}
+        service.verdicts.apply(service.fingerprint(known).encode(), json.dumps(decided).encode(), 1.0)
+        await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + known, b"GITHUB_TOKEN=" + other])
+        found = await alerts(embedded_broker, settings, 2)
+
+    assert {alert["secret"]["fingerprint"] for alert in found} == {service.fingerprint(other)}
+    assert [headers["Authorization"].encode() for headers in at_hand.headers] == [b"Bearer " + other]
+
+
+async def test_a_provider_that_hangs_slows_nothing(embedded_broker: Broker, unique: str, at_hand: Providers) -> None:
+    async def hangs(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    at_hand.handlers["api.github.com"] = hangs
+    settings = settings_of(embedded_broker, unique, at_hand, timeout_ms=60_000, max_waiting=10)
+    tokens = [token() for _ in range(200)]
+
+    async with running(settings) as service:
+        await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + one for one in tokens])
+        found = await alerts(embedded_broker, settings, 200)
+
+    assert {alert["secret"]["fingerprint"] for alert in found} == {service.fingerprint(one) for one in tokens}
+    assert {alert["validity"] for alert in found} == {"unchecked"}
+    assert len(at_hand.requests) <= 2
+    assert service.metrics.value("sluice_probe_skipped_total", reason="queue_full") == 188
+
+
+def test_a_wrong_name_ends_the_start() -> None:
+    settings = msgspec.structs.replace(Settings(), probe=Probe(skip=("Githubb",)))
+
+    with pytest.raises(SettingsError, match=r"probe\.skip: 'Githubb'"):
+        Service(msgspec.structs.replace(settings, fingerprint=msgspec.structs.replace(settings.fingerprint, key="k" * 32)))

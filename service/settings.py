@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from service.errors import SettingsError, nearest
+from service.records import Severity
 
 
 def _masked(table: msgspec.Struct) -> str:
@@ -193,6 +194,27 @@ class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether a marker on a secret's line, such as ``sluice:allow``, lets it pass, or the alert goes out all the same."""
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule for findings; ``service/judge/rules.py`` says how they are tried. Lists mean: one of these."""
+
+    name: str = ""
+    detector: str | tuple[str, ...] = ()
+    """Patterns of ids, such as ``aws-*``."""
+    category: str | tuple[str, ...] = ()
+    path: str | tuple[str, ...] = ()
+    repository: str | tuple[str, ...] = ()
+    source: str | tuple[str, ...] = ()
+    confidence: tuple[Literal["low", "medium", "high"], ...] = ()
+    validity: tuple[Literal["unchecked", "active", "inactive", "unknown"], ...] = ()
+    severity_is: tuple[Literal["info", "low", "medium", "high", "critical"], ...] = ()
+    severity: Severity | None = None
+    """What it becomes."""
+    drop: bool = False
+    tag: str | tuple[str, ...] = ()
+    topic: str = ""
+    """Where its alerts go, in place of ``publish.topic``."""
+
+
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where records go that cannot be processed, and when to stop instead."""
 
@@ -245,6 +267,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     repeats: Repeats = Repeats()
     verdicts: Verdicts = Verdicts()
     allow: Allow = Allow()
+    rules: tuple[Rule, ...] = ()
     dead_letters: DeadLetters = DeadLetters()
     fingerprint: Fingerprint = Fingerprint()
     telemetry: Telemetry = Telemetry()

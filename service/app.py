@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import datetime
 import multiprocessing
 import random
 import signal
@@ -26,7 +27,9 @@ from service.errors import DetectorError, SettingsError, SluiceError, nearest
 from service.inspection import Inspector
 from service.judge import evidence, suppression
 from service.judge.checks import aws_account_id
+from service.judge.policy import Policy
 from service.judge.reasons import Dropped
+from service.judge.rules import Rules
 from service.judge.suppression import Suppression
 from service.ledger import Ledger
 from service.pipeline import Pipeline
@@ -96,9 +99,10 @@ def inspector(
     min_confidence: Confidence,
     envelopes: dict[str, str] | None = None,
     on_dropped: Callable[[Dropped], None] | None = None,
+    policy: Policy | None = None,
 ) -> Inspector:
     """An inspector for one thread."""
-    return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped)
+    return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped, policy)
 
 
 def let_pass(settings: Settings) -> Suppression:
@@ -161,8 +165,10 @@ def prove(settings: Settings) -> None:
     """Looks at what the settings alone cannot know to be right.
 
     Raises:
-        SettingsError: an envelope that nobody knows, or a key that is too short.
+        SettingsError: an envelope that nobody knows, an allow-list or a rule that is wrong, or a key that is too short.
     """
+    let_pass(settings)
+    Rules(settings.rules.listed)
     known = sorted(sniff.envelopes())
     for topic, envelope in settings.consume.envelopes.items():
         if envelope not in known:
@@ -200,8 +206,13 @@ def _folders(settings: Settings) -> list[Path]:
     return [Path(folder) for folder in settings.detect.folders]
 
 
-def _inspector_of(loaded: Database, settings: Settings) -> Inspector:
-    return inspector(loaded, Confidence(settings.publish.min_confidence), dict(settings.consume.envelopes))
+def _inspector_of(loaded: Database, settings: Settings, fingerprinter: Fingerprinter) -> Inspector:
+    policy = Policy(let_pass(settings), Rules(settings.rules.listed), fingerprinter.secret)
+    for told in policy.suppression.told():
+        if told.entry.is_over(datetime.date.today()):
+            _log.warning("an entry of an allow-list is over", entry=told.entry.source, expired=str(told.entry.expires))
+    least = Confidence(settings.publish.min_confidence)
+    return inspector(loaded, least, dict(settings.consume.envelopes), policy=policy)
 
 
 class Service:
@@ -222,7 +233,7 @@ class Service:
         prove_probe(settings.probe, loaded.detectors)
         self.detectors = loaded.detectors
         self.library = Library(loaded.detectors, _folders(settings))
-        self._inspector = _inspector_of(loaded, settings)
+        self._inspector = _inspector_of(loaded, settings, self._fingerprinter)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self.pipeline: Pipeline | None = None
@@ -300,7 +311,7 @@ class Service:
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
                 await loop.run_in_executor(aside, compile_aside, folders, disabled)
             loaded, digest = await loop.run_in_executor(None, load_database, folders, disabled)
-            fresh = _inspector_of(loaded, settings)
+            fresh = _inspector_of(loaded, settings, self._fingerprinter)
         except (SluiceError, OSError, BrokenExecutor) as error:
             self.metrics.count("sluice_detect_reloads_total", outcome="refused")
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
@@ -440,6 +451,7 @@ class Service:
         if settings.consume.create_topics:
             ordinary += () if settings.consume.topic_pattern else settings.consume.topics
             ordinary += (settings.publish.topic, settings.dead_letters.topic)
+            ordinary += {rule.topic for rule in settings.rules.listed if rule.topic}
             compacted.append(settings.verdicts.topic)
         if settings.repeats.enabled:
             ordinary.append(settings.sightings_topic)

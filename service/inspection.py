@@ -20,6 +20,7 @@ from service.decode.flat import Flat
 from service.detect.scanner import MOST_HITS, Hit, Scanner
 from service.errors import UndecodableError
 from service.judge import score
+from service.judge.policy import Policy
 from service.judge.reasons import Dropped, Reason
 from service.publish.redact import redact
 from service.records import Candidate, Confidence, Event, Finding, Location, Origin, Record, Text
@@ -77,11 +78,13 @@ class Inspector:
         envelopes: Mapping[str, str] | None = None,
         min_confidence: Confidence = Confidence.low,
         on_dropped: Callable[[Dropped], None] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self._scanner = scanner
         self._envelopes = dict(envelopes or {})
         self._least = min_confidence.rank
         self._on_dropped = on_dropped
+        self._policy = policy
 
     def hits(self, data: bytes | bytearray | memoryview) -> list[Hit]:
         """The engine's hits in the bytes."""
@@ -209,7 +212,7 @@ class Inspector:
             if self._on_dropped:
                 self._on_dropped(dropped)
         hiding = _Hiding(candidates, flat)
-        grouped: dict[tuple[str, bytes], Found] = {}
+        grouped: dict[tuple[str, bytes, str], Found] = {}
         for finding in judgement.findings:
             if finding.confidence.rank < self._least:
                 tally.dropped[Reason.below_min_confidence.value] += 1
@@ -217,7 +220,7 @@ class Inspector:
             place = flat.place(finding.candidate.place)
             if place is None:  # in a member's name, which is a text of its own
                 continue
-            key = (finding.candidate.detector.id, finding.candidate.secret.reveal())
+            key = (finding.candidate.detector.id, finding.candidate.secret.reveal(), finding.marker)
             earlier = grouped.get(key)
             if earlier is not None:
                 grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
@@ -234,7 +237,13 @@ class Inspector:
                 type=event.origin.type,
                 **hiding.origin(event.origin),
             )
-            grouped[key] = Found(finding, location, 1, record.timestamp if record else -1)
+            decided = self._policy.decide(finding, location) if self._policy else finding
+            if isinstance(decided, Dropped):
+                tally.dropped[decided.reason.value] += 1
+                if self._on_dropped:
+                    self._on_dropped(decided)
+                continue
+            grouped[key] = Found(decided, location, 1, record.timestamp if record else -1)
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())

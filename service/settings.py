@@ -194,6 +194,10 @@ class Allow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether a marker on a secret's line, such as ``sluice:allow``, lets it pass, or the alert goes out all the same."""
 
 
+_Validity = Literal["unchecked", "active", "inactive", "unknown"]
+_Severity = Literal["info", "low", "medium", "high", "critical"]
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule for findings; ``service/judge/rules.py`` says how they are tried. Lists mean: one of these."""
 
@@ -204,15 +208,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     path: str | tuple[str, ...] = ()
     repository: str | tuple[str, ...] = ()
     source: str | tuple[str, ...] = ()
-    confidence: tuple[Literal["low", "medium", "high"], ...] = ()
-    validity: tuple[Literal["unchecked", "active", "inactive", "unknown"], ...] = ()
-    severity_is: tuple[Literal["info", "low", "medium", "high", "critical"], ...] = ()
+    confidence: Literal["low", "medium", "high"] | tuple[Literal["low", "medium", "high"], ...] = ()
+    validity: _Validity | tuple[_Validity, ...] = ()
+    severity_is: _Severity | tuple[_Severity, ...] = ()
+    """What it is by its detector, or by the rules before."""
     severity: Severity | None = None
     """What it becomes."""
     drop: bool = False
     tag: str | tuple[str, ...] = ()
     topic: str = ""
     """Where its alerts go, in place of ``publish.topic``."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[[rules]]`` of the file, in their order."""
+
+    listed: tuple[Rule, ...] = ()
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -267,7 +278,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     repeats: Repeats = Repeats()
     verdicts: Verdicts = Verdicts()
     allow: Allow = Allow()
-    rules: tuple[Rule, ...] = ()
+    rules: Rules = Rules()
     dead_letters: DeadLetters = DeadLetters()
     fingerprint: Fingerprint = Fingerprint()
     telemetry: Telemetry = Telemetry()
@@ -276,7 +287,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def own_topics(self) -> frozenset[str]:
         """What Sluice itself writes: reading it as events would go round for ever."""
         shared = (self.publish.topic, self.dead_letters.topic, self.verdicts.topic)
-        return frozenset((*shared, self.sightings_topic, self.secrets_topic))
+        routed = (rule.topic for rule in self.rules.listed if rule.topic)
+        return frozenset((*shared, *routed, self.sightings_topic, self.secrets_topic))
 
     @property
     def sightings_topic(self) -> str:
@@ -395,6 +407,10 @@ def _file(path: Path) -> dict[str, dict[str, Any]]:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: this is no TOML: {error}") from error
+    if "rules" in document:
+        if not isinstance(document["rules"], list):
+            raise SettingsError(f"{path}: rules: entries [[rules]] expected, each a table")
+        document["rules"] = {"listed": document["rules"]}
     for section, table in document.items():
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {section}: a table [{section}] expected")
@@ -411,6 +427,10 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, str, Any, st
             continue
         section, _, key = name[len(_PREFIX) :].lower().partition("__")
         structure = Settings.__annotations__.get(section)
+        if section == "rules":
+            raise SettingsError(
+                f"{name}: rules are tables [[rules]] of the settings file, and have no names in the environment"
+            )
         if structure is None:
             raise SettingsError(
                 f"{name}: there is no section {section!r}; {nearest(section, list(Settings.__struct_fields__))}"
@@ -435,6 +455,12 @@ def _told(message: str, places: Mapping[tuple[str, str], str], path: Path | None
     """msgspec's message with the key first and the place where it was read."""
     what, _, where = message.partition(" - at `$")
     where = where.rstrip("`").lstrip(".")
+    if where.startswith("rules.listed["):
+        where = where.replace("rules.listed", "rules", 1)
+        if what.startswith("Object contains unknown field"):
+            unknown = what.split("`")[1]
+            return f"{path}: {where}.{unknown}: there is no such key; {nearest(unknown, Rule.__struct_fields__)}"
+        return f"{path}: {where}: {what}"
     if what.startswith("Object contains unknown field"):
         unknown = what.split("`")[1]
         table: Any = getattr(Settings(), where, None) if where else Settings()

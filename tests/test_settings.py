@@ -74,7 +74,8 @@ def test_the_environment_is_read(name: str, value: str, section: str, key: str, 
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(section, key) for section, table in msgspec.to_builtins(Settings()).items() for key in table]
+    ("section", "key"),
+    [(section, key) for section, table in msgspec.to_builtins(Settings()).items() for key in table if section != "rules"],
 )
 def test_every_key_has_its_name_in_the_environment(section: str, key: str) -> None:
     """A value that fits no type but text's is either taken or told with this key, never with another one."""
@@ -295,3 +296,28 @@ def test_a_token_endpoint_that_would_give_the_secret_away_is_refused(place: Plac
     assert "kafka.sasl_oauth_url" in message
     assert told in message
     assert "word" not in message.replace("password", "")
+
+
+def test_rules_are_read_in_their_order(place: Place) -> None:
+    text = '[[rules]]\ncategory = "payment"\nseverity = "critical"\n[[rules]]\npath = ["a/", "b/"]\ndrop = true\n'
+
+    first, second = place.load(text).rules.listed
+
+    assert (first.category, first.severity, second.path, second.drop) == ("payment", "critical", ("a/", "b/"), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[[rules]]\ncategroy = "payment"\n', "rules[0].categroy: there is no such key; did you mean 'category'?"),
+        ('[[rules]]\ncategory = "a"\nseverity = "worst"\n', "rules[0].severity"),
+        ('[rules]\ncategory = "a"\n', "entries [[rules]] expected"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told(place: Place, text: str, told: str) -> None:
+    assert told in place.refused(text)
+
+
+def test_rules_have_no_names_in_the_environment() -> None:
+    with pytest.raises(SettingsError, match="settings file"):
+        module.load(None, {"SLUICE_RULES__LISTED": "a"})

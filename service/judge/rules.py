@@ -13,8 +13,8 @@
     severity = "low"
     tag = "tests"
 
-A rule covers a finding if all its conditions do. Rules are tried in their order; each that covers adds its tag, the last word on
-severity and topic has the last one that names them, and one that drops ends it.
+A rule covers a finding if all its conditions do. Rules are tried in their order; each that covers adds its tag, the last word
+on severity and topic has the last one that names them, and one that drops ends it.
 """
 
 from __future__ import annotations

@@ -300,6 +300,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What is known of each secret; compacted, partitioned as the sightings are."""
         return f"{self.kafka.group_id}.secrets"
 
+    @property
+    def repeats_group(self) -> str:
+        """The group that shares the sightings."""
+        return f"{self.kafka.group_id}-repeats"
+
 
 SECRET_KEYS: Final = (
     ("kafka", "sasl_password"),
@@ -476,7 +481,7 @@ def _with_files(settings: Settings) -> Settings:
     for section, key in SECRET_KEYS:
         table = getattr(settings, section)
         file = getattr(table, f"{key}_file")
-        if file is None or getattr(table, key) is not None:
+        if file is None or getattr(table, key):
             continue
         try:
             value = Path(file).read_text("utf-8").strip()

@@ -353,6 +353,25 @@ async def _speaks_plainly(host: str, port: int) -> bool:
     return 0 < int.from_bytes(head) < 1 << 20
 
 
+async def connect(settings: Settings) -> Any:
+    """A single connection to the first server that lets us in, for questions that the library does not ask.
+
+    Raises:
+        SourceError: none does.
+        SettingsError: a certificate or key of ours cannot be used.
+    """
+    last: Exception | None = None
+    for host, port in servers(settings):
+        try:
+            return await create_conn(
+                host, port, client_id=settings.kafka.client_id, request_timeout_ms=10_000, **_door(settings.kafka)
+            )
+        except (KafkaError, OSError, TimeoutError) as error:
+            last = error
+    assert last is not None
+    raise await explained(settings, last) from last
+
+
 def servers(settings: Settings) -> list[tuple[str, int]]:
     """The addresses to begin with."""
     pairs = (server.strip().rpartition(":") for server in settings.kafka.bootstrap_servers.split(","))

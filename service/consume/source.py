@@ -115,7 +115,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._metrics = metrics
         self._drain = drain
         self._own = own
-        self.group = settings.kafka.group_id if own is None else f"{settings.kafka.group_id}-repeats"
+        self.group = settings.kafka.group_id if own is None else settings.repeats_group
         self._isolation = isolation or settings.consume.isolation
         self._opening = opening
         self._closing = closing

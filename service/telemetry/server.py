@@ -244,6 +244,15 @@ def _has(token: str, authorization: str) -> bool:
     return hmac.compare_digest(*digests)
 
 
+def prove(telemetry: Telemetry) -> None:
+    """Looks at certificates and keys without listening.
+
+    Raises:
+        SettingsError: one of them cannot be used.
+    """
+    _context(telemetry)
+
+
 def _context(telemetry: Telemetry) -> ssl.SSLContext | None:
     if telemetry.tls_certfile is None or telemetry.socket is not None:
         return None

@@ -1,4 +1,4 @@
-"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors …]``; all of them without arguments.
+"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors|calibration …]``; all without arguments.
 
 Ratios within one run carry over to another machine; absolute figures do not.
 """
@@ -9,8 +9,9 @@ import argparse
 import platform
 import sys
 import time
+from pathlib import Path
 
-from benchmarks import detector_cost, latency, scan_rate, service_cpu, storm
+from benchmarks import calibration, detector_cost, latency, scan_rate, service_cpu, storm
 
 
 def _machine() -> str:
@@ -114,13 +115,49 @@ def _detectors(quick: bool) -> None:
     )
 
 
-PARTS = {"scan": _scan, "service": _service, "latency": _latency, "storm": _storm, "detectors": _detectors}
+def _calibration(quick: bool, cases: Path | None = None, plot: Path | None = None) -> None:
+    print(f"Reliability of each confidence, on {cases or 'generated cases'}")
+    result = calibration.run(cases)
+    _table(
+        ("confidence", "evidence", "findings", "right", "19 times in 20", "stands for", ""),
+        [
+            (
+                row.confidence.value,
+                row.evidence,
+                f"{row.right + row.wrong:,}",
+                f"{100 * row.precision:.1f} %",
+                "{:.0f} to {:.0f} %".format(*(100 * share for share in row.interval)),
+                "{:.0f} to {:.0f} %".format(*(100 * share for share in calibration.BANDS[row.confidence])),
+                ("█" * round(20 * row.precision)).ljust(20, "·"),
+            )
+            for row in result.rows
+        ],
+    )
+    for confidence, number in sorted(result.found.items(), key=lambda item: -item[0].rank):
+        share = 100 * number / max(1, result.positives)
+        print(f"  with {confidence.value} or more: {number:,} of {result.positives:,} positive cases found, {share:.1f} %")
+    if plot:
+        plot.write_text(calibration.svg(result), "utf-8")
+        print(f"  plot in {plot}")
+    print()
+
+
+PARTS = {
+    "scan": _scan,
+    "service": _service,
+    "latency": _latency,
+    "storm": _storm,
+    "detectors": _detectors,
+    "calibration": _calibration,
+}
 
 
 def main() -> int:
     """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them if none is named")
+    parser.add_argument("--cases", type=Path, metavar="FILE", help="calibration: labelled cases, a JSON object a line")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="calibration: also draw the diagram, as SVG")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -128,7 +165,10 @@ def main() -> int:
     print(f"{_machine()}\n")
     for name in arguments.parts or PARTS:
         began = time.monotonic()
-        PARTS[name](arguments.quick)
+        if name == "calibration":
+            _calibration(arguments.quick, arguments.cases, arguments.plot)
+        else:
+            PARTS[name](arguments.quick)
         print(f"  ({name}: {time.monotonic() - began:.0f} s)\n", file=sys.stderr)
     return 0
 

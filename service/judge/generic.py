@@ -92,6 +92,16 @@ _OF_USER: Final = "the name of the user or the scheme, which many use for a pass
 _WORD_FOR_ONE: Final = (_WEAK_WORD, _OF_USER)
 
 
+def fits(candidate: Candidate) -> int:
+    """How well a detector of assignments fits the name before the value: 2 for a password's, 1 for keys, 0 otherwise."""
+    of_password = _OF_PASSWORD.search(candidate.before[-_NAME_BYTES:]) is not None
+    return (
+        2
+        if of_password and candidate.detector.id.startswith("generic-password")
+        else int(candidate.detector.id == "generic-secret")
+    )
+
+
 def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdict:
     """Weighs a value that people made up, or that stands where they put one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from service.judge import generic
 from service.records import Candidate, Finding
 
 
@@ -28,8 +29,9 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         candidate = finding.candidate
         proved = "passed" in finding.checks.values()
         span = candidate.place
-        generic = candidate.detector.id.startswith("generic-")  # their frames tell nothing of what they found
-        frame = 0 if generic else len(candidate.detector.before) + len(candidate.detector.after)
+        frame = len(candidate.detector.before) + len(candidate.detector.after)
+        if candidate.detector.id.startswith("generic-"):  # their frames tell nothing; the name before the value does
+            frame = generic.fits(candidate)
         prefix = len(candidate.detector.prefix_of(candidate.secret.reveal()))
         keyword = len(candidate.keyword or "")
         return (

@@ -103,7 +103,7 @@ def requests(live: LiveCheck, secret: Secret, companions: Mapping[str, Secret], 
         headers["Content-Type"] = "application/json"
     found = []
     for origin in origins:
-        url = _fill(origin, values, _in_host).rstrip("/") + path
+        url = _fill(origin, _labels(origin, values), _in_host).rstrip("/") + path
         found.append(Request(live.method, url, headers, body))
     if live.sign:
         arguments = {key: _fill(value, values, _plain) for key, value in live.sign.items()}
@@ -127,6 +127,16 @@ def _values(secret: Secret, companions: Mapping[str, Secret]) -> dict[str, str]:
             raise UnaskableError("secret_refused" if name == "secret" else "companion_refused")
         found[name] = text
     return found
+
+
+def _labels(origin: str, values: Mapping[str, str]) -> Mapping[str, str]:
+    """The values for an origin: where one is the first label of its host, the whole host, or its URL, says the same."""
+    found = PLACEHOLDER.search(origin)
+    if found is None or origin[: found.start()] != "https://" or found[1] not in values:
+        return values
+    fixed = origin[found.end() :]
+    value = values[found[1]].removeprefix("https://").removesuffix("/")
+    return {**values, found[1]: value[: -len(fixed)]} if value.endswith(fixed) else values
 
 
 def _part(secret: str, expression: str) -> str:

@@ -274,7 +274,8 @@ async def test_a_shop_is_a_label_of_the_host(providers: Providers, running: Prob
     providers.handlers["acme.myshopify.com"] = says(live, {"access_scopes": [{"handle": "read_orders"}]}, {"errors": "x"})
     detector = detectors["shopify-access-token"]
 
-    assert (await check(running, detector, live, shop="acme")).validity is Validity.active
+    for shop in ("acme", "acme.myshopify.com", "https://acme.myshopify.com/"):
+        assert (await check(running, detector, live, shop=shop)).validity is Validity.active
     for shop in ("evil.com/", "evil.com#", "acme.evil", "x@evil", "a\r\nHost: evil.com", "evil\u3002com"):
         assert (await check(running, detector, live, shop=shop)).reason == "companion_refused"
     assert {host for _, host, _ in providers.requests} == {"acme.myshopify.com"}

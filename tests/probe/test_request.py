@@ -63,9 +63,25 @@ def test_a_companion_is_a_label_of_the_host() -> None:
     assert sent.url == "https://my-shop.acme.com/me"
 
 
+@pytest.mark.parametrize("shop", ["my-shop.acme.com", "https://my-shop.acme.com", "https://my-shop.acme.com/"])
+def test_the_whole_host_says_the_same_as_its_label(shop: str) -> None:
+    (sent,) = ask(LiveCheck("https://{shop}.acme.com/me", headers={"X": "{secret}"}), shop=shop)
+
+    assert sent.url == "https://my-shop.acme.com/me"
+
+
 @pytest.mark.parametrize(
     "shop",
     [
+        "evil.com/.acme.com",
+        "evil.com#.acme.com",
+        "https://evil.com\\.acme.com",
+        "https://evil.com/x.acme.com/",
+        "user@evil.com?.acme.com",
+        "https://https://x.acme.com",
+        "http://x.acme.com",
+        ".acme.com",
+        "a.b.acme.com",
         "evil.com/",
         "evil.com#",
         "evil.com?",

@@ -1,6 +1,7 @@
 """Ask providers again about secrets that were found earlier.
 
   sluice recheck < leaked.jsonl > answers.jsonl
+  sluice recheck --publish --config sluice.toml < leaked.jsonl
   vault-export | jq -c '{detector: .kind, secret: .value}' | sluice recheck
 
 Sluice keeps no secret: an alert has its fingerprint, from which nobody gets it back. So whoever asks again has to bring the
@@ -12,8 +13,9 @@ Only the secret is needed. Without a detector it is recognised, which needs a sh
 alerts have it, is compared with the secret's own under fingerprint.key, so that nothing is mixed up. One line of JSON comes
 back for each, in their order, with what the provider says and never with the secret.
 
-A running service asks again by itself when a secret leaks once more after the answer it remembers has lapsed: an hour after
-"active", a day after "inactive", ten minutes after "unknown".
+With --publish the running service is told, and updates its alerts of these secrets; that somebody could not tell takes
+nothing back. A running service asks again by itself when a secret leaks once more after the answer it remembers has lapsed:
+an hour after "active", a day after "inactive", ten minutes after "unknown".
 
 Exit status: 0 refused by the provider, 1 active, 2 the work could not be done, 3 nobody could tell.
 """
@@ -25,7 +27,8 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +45,7 @@ _KEYS = ("secret", "detector", "fingerprint", "companions")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
+    parser.add_argument("--publish", action="store_true", help="tell the running service, which updates its alerts")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, TOML; the environment wins over it")
 
 
@@ -57,8 +61,36 @@ def run(arguments: argparse.Namespace) -> int:
         raise SluiceError("JSON lines on standard input expected; `sluice recheck --help` shows one")
     database, _ = app.load_database([Path(folder) for folder in loaded.detect.folders], loaded.detect.disable)
     key = loaded.fingerprint.key
+    if arguments.publish and not key:
+        raise SluiceError("fingerprint.key: the organisation's key is needed to publish; see SLUICE_FINGERPRINT__KEY")
+    if arguments.publish and not loaded.repeats.enabled:
+        raise SluiceError("repeats.enabled: with false nobody keeps alerts that could be updated")
     asker = _Asker(loaded.probe, database, Fingerprinter(key.encode()) if key else None)
-    return asyncio.run(asker.run(sys.stdin.buffer))
+    return asyncio.run(_published(loaded, asker) if arguments.publish else asker.run(sys.stdin.buffer))
+
+
+async def _published(settings: Any, asker: _Asker) -> int:
+    """Asks, and writes what is known now where the owners of the secrets read it."""
+    from aiokafka.errors import KafkaError
+
+    from service.consume import access, source
+    from service.publish import repeats
+    from service.records import Validity
+
+    producer = source.producer(settings)
+
+    async def tell(row: dict[str, Any], at: float) -> None:
+        if row["validity"] != Validity.unknown:
+            told = repeats.Answer(row["fingerprint"], Validity(row["validity"]), at, row["meaning"], row["facts"])
+            await producer.send_and_wait(settings.sightings_topic, repeats.encode(told), row["fingerprint"].encode())
+
+    try:
+        await producer.start()
+        return await asker.run(sys.stdin.buffer, tell)
+    except (KafkaError, OSError) as error:
+        raise await access.explained(settings, error) from error
+    finally:
+        await producer.stop()
 
 
 class _Asker:
@@ -70,7 +102,7 @@ class _Asker:
         self._fingerprinter = fingerprinter
         self._detectors = {detector.id: detector for detector in loaded.detectors}
 
-    async def run(self, lines: Iterable[bytes]) -> int:
+    async def run(self, lines: Iterable[bytes], tell: Callable[[dict[str, Any], float], Awaitable[None]] | None = None) -> int:
         from service import app
         from service.cli import _asking
         from service.records import Validity
@@ -83,12 +115,15 @@ class _Asker:
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
         try:
             for batch in _batched(numbered):
+                at = time.time()
                 for row in await asyncio.gather(*(self._one(prober, number, line) for number, line in batch)):
                     print(json.dumps(row), flush=True)
                     if "error" in row:
                         wrong = True
-                    else:
-                        seen.add(Validity(row["validity"]))
+                        continue
+                    seen.add(Validity(row["validity"]))
+                    if tell is not None:
+                        await tell(row, at)
         finally:
             await prober.stop()
         return ExitCode.failed if wrong or not seen else _asking.code(seen)

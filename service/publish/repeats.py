@@ -214,6 +214,8 @@ class Repeats:
         known = self._get(answer.fingerprint)
         if known is None or answer.at < known.asked:
             return []
+        if answer.validity is Validity.unknown and known.validity in (Validity.active, Validity.inactive):
+            return []  # that nobody could tell this time takes nothing back
         verdict = self._verdict(answer.fingerprint, now)
         changed = answer.validity != known.validity
         if verdict is not None and verdict.verdict is Kind.revoked and known.asked <= verdict.at < answer.at:

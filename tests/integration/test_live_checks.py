@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import random
 import string
+import sys
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from benchmarks.brokers import Broker
+from service import cli
 from service.app import Service
 from service.errors import SettingsError
 from service.judge import evidence
@@ -117,6 +120,25 @@ async def test_a_provider_that_hangs_slows_nothing(embedded_broker: Broker, uniq
     assert {alert["validity"] for alert in found} == {"unchecked"}
     assert len(at_hand.requests) <= 2
     assert service.metrics.value("sluice_probe_skipped_total", reason="queue_full") == 188
+
+
+async def test_rechecking_updates_the_alerts(
+    embedded_broker: Broker, unique: str, at_hand: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = token()
+    settings = settings_of(embedded_broker, unique, at_hand, enabled=False)
+    at_hand.handlers["api.github.com"] = github(live)
+    monkeypatch.setattr("service.settings.load", lambda path: settings)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"secret": live.decode()}).encode())))
+
+    async with running(settings):
+        await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + live])
+        await alerts(embedded_broker, settings, 1)
+        assert await asyncio.to_thread(cli.main, ["recheck", "--publish"]) == 1
+        first, second = await alerts(embedded_broker, settings, 2)
+
+    assert (first["validity"], second["validity"]) == ("unchecked", "active")
+    assert second["facts"]["account"] == "octocat"
 
 
 def test_a_wrong_name_ends_the_start() -> None:

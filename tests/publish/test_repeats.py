@@ -215,6 +215,16 @@ def test_the_providers_word_goes_out_at_once_and_stays() -> None:
     assert book.answer(Validity.active, NOW + 3) == [], "an older answer that comes late"
 
 
+def test_not_knowing_takes_no_answer_back() -> None:
+    book = Book(interval=0)
+    book.see(sighting(0))
+    assert len(book.answer(Validity.unknown, NOW + 1)) == 1
+    assert len(book.answer(Validity.active, NOW + 2)) == 1
+    assert book.answer(Validity.unknown, NOW + 3) == []
+    (update,) = book.see(sighting(1), NOW + 4)
+    assert update["validity"] == "active"
+
+
 def test_an_answer_about_an_unknown_secret_is_nothing() -> None:
     assert Book().answer(Validity.active, NOW) == []
 

@@ -47,7 +47,8 @@ _WORDS: Final = re.compile(
     rb"|^(?:[A-Z][a-z]+)+$|^[A-Za-z]+(?:[_\-.][A-Za-z]+)+$"
 )
 _IDENTIFIER: Final = re.compile(
-    rb"^[A-Za-z]+(?:[_\-.:][A-Za-z]+)+\d{0,3}$|^[a-z]+(?:[A-Z][a-z]+)+\d{0,3}$|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$"
+    rb"^[_$]{0,2}[A-Za-z]+(?:[_\-.:][A-Za-z]+)+\d{0,3}$|^[_$]{0,2}[A-Za-z]?[a-z]+(?:[A-Z][a-z]+)+\d{0,3}$"
+    rb"|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^_[a-z]+$|^[a-z]+(?:_[a-z]+)+_[0-9a-z_]+$"
 )
 _LANGUAGE: Final = frozenset(
     b"none null nil true false undefined string str int integer bool boolean bytes char object any void required optional"
@@ -177,10 +178,22 @@ def _is_quoted(candidate: Candidate) -> bool:
     )
 
 
+_NAME_OF_CODE: Final = 0.25
+_CAMEL_WORD: Final = re.compile(rb"[A-Z][a-z]{3,}")
+
+
+def _camel_share(body: bytes) -> float:
+    """The share of it that is words with capitals, as in a name of code: ``X25519PrivateKey``."""
+    return sum(map(len, _CAMEL_WORD.findall(body))) / len(body)
+
+
 def _has_random_part(body: bytes) -> bool:
     """True if a part of it is too long and too random for a name of code."""
     return any(
-        any(48 <= byte <= 57 for byte in part) and not part.isdigit() and entropy.looks_random(part)
+        any(48 <= byte <= 57 for byte in part)
+        and not part.isdigit()
+        and entropy.looks_random(part)
+        and _camel_share(part) < _NAME_OF_CODE
         for part in _RANDOM_PART.findall(body)
     )
 
@@ -195,6 +208,17 @@ def _is_code(candidate: Candidate, body: bytes) -> bool:
     return bool(_BRACKETS.search(body)) or candidate.after.startswith((b"(", b"[", b"."))
 
 
+_PROSE: Final = re.compile(
+    rb"(?i:\bpass(?:ing|ed|es)?) [\"'`]$|[A-Za-z0-9_][\"'`\])]{0,4}[ \t]*\n\s*[\"'`]$"
+    rb"|pass(?:word|phrase)s? (?:or|and|to|for) [\"'`]$"
+)
+"""``pass 'x' to``, or two strings with nothing but a line break between them."""
+_FIRST_ARGUMENT: Final = re.compile(rb"\(\s*[\"'][^\"'\n]*[\"'],\s*[\"'`]{1,2}$")
+_CALLED: Final = re.compile(
+    rb"(?<![a-z])(?!(?i:set|with|add|use|put|pass))[A-Za-z_]*(?i:passw(?:or)?d|passphrase)[A-Za-z_]*\(\s*[\"'`]$"
+)
+
+
 def _password(candidate: Candidate, body: bytes) -> Verdict:
     lower = body.lower()
     quoted = _is_quoted(candidate)
@@ -205,6 +229,14 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     name = context.word_before(candidate.before)
     if candidate.detector.id.startswith("generic-") and _speaks_only(name):
         return Reason.other_name, "the name before it only speaks of a password"
+    if candidate.detector.id == "generic-password":
+        before = candidate.before[-_NAME_BYTES:]
+        if _PROSE.search(before):
+            return Reason.not_a_secret, "a sentence or a list rather than an assignment"
+        if (_LISTED.search(before) and not _FIRST_ARGUMENT.search(before)) or _CALLED.search(before):
+            return Confidence.low, "listed after a word that says password, or handed to a call"
+    if candidate.before.endswith(b">") and not candidate.after.startswith((b"<", b"]")):
+        return Reason.not_a_secret, "behind a tag, but no element"
     if not quoted and candidate.detector.id == "generic-password-unquoted" and (_NUMBER.match(body) or b"=" in body[1:-2]):
         return Reason.not_a_secret, "a number or another setting"
     if len(set(body)) < 3:
@@ -251,6 +283,7 @@ _BARE_KEY: Final = re.compile(rb"(?:[_.\- \"']key|[a-z]Key|_KEY)[A-Za-z0-9_.-]{0
 
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     before = candidate.before[-_NAME_BYTES:]
+    quoted = _is_quoted(candidate)
     if candidate.detector.id == "generic-secret":
         if not _ASSIGNED.search(before):
             return Reason.not_a_secret, "not assigned to a name that says secret"
@@ -266,7 +299,7 @@ def _key(candidate: Candidate, body: bytes) -> Verdict:
         return Reason.other_name, "the name before it only speaks of a key"
     if context.is_identifying(name):
         return Reason.other_name, "the name before it is that of an identifier or a digest"
-    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body))
+    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body) or (not quoted and _camel_share(body) > _NAME_OF_CODE))
     random = any(48 <= byte <= 57 for byte in body) and not wordy
     if candidate.detector.id == "generic-password" and (not random or len(body) < 12 or not entropy.looks_random(body)):
         # in quotes, and no generated key: what is no word of code may be what somebody chose

@@ -86,6 +86,10 @@ def test_a_made_up_password_is_found_however_it_is_assigned(judged: Judge, line:
         'password_file = "/run/secrets/db_password"',
         "DB_PASSWORD=/run/secrets/db",
         "password_min_length = 12",
+        "you mean to pass 'verbose_name' here",
+        "socks5h://<username>:<password>@proxy-host",
+        "mlkem_key: mlkem.MLKEM1024PrivateKey,",
+        "private_key: x25519.X25519PrivateKey",
     ],
 )
 def test_code_templates_and_words_for_a_password_are_none(judged: Judge, line: str) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test faults check lint types rooms bench constraints audit sbom tools clean
+.PHONY: help demo test faults check lint types rooms bench constraints audit sbom tools proofs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,7 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP) ## see it at work: an embedded broker, generated events, alerts; SECONDS=30 by default
 	$(BIN)/sluice demo --seconds $(or $(SECONDS),30)
 
-test: $(STAMP) check tools ## style, types, rooms, and every test
+test: $(STAMP) check tools $(if $(filter true,$(CI)),proofs) ## style, types, rooms, and every test
 	$(BIN)/python -m pytest
 
 faults: $(STAMP) ## break everything that can break, for long; SEED=… ROUNDS=100
@@ -65,6 +65,18 @@ tools: ## what some tests need beside Python (deploy/test-tools.txt): installed 
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	else echo "missing, tests that need them are skipped (except in CI):" $$missing; fi
+
+PROOFS := .cache/proofs
+proofs: $(PROOFS)/.installed ## what the proofs of the playbooks run against: OpenBao, moto, clients, axe; 500 MB, by itself only in CI
+
+$(PROOFS)/.installed: tests/web/proof/requirements.txt tests/web/proof/package.json tests/web/proof/package-lock.json
+	@command -v npm >/dev/null || { echo "make proofs needs node and npm"; exit 1; }
+	mkdir -p $(PROOFS)
+	$(PYTHON) -m venv $(PROOFS)/python
+	$(PROOFS)/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/web/proof/requirements.txt
+	cp tests/web/proof/package.json tests/web/proof/package-lock.json $(PROOFS)/
+	cd $(PROOFS) && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 clean: ## take away what was installed and cached
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -22,6 +22,8 @@ from service.web.document import Block, Bullets, Code, Document, Facts, Fold, Li
 from service.web.texts import RISKS, sentence, sentences
 
 _LEVELS: Final = ((7, "Very high"), (5, "High"), (3, "Medium"), (0, "Low"))
+_PREFIX: Final = 16
+"""As much of a prefix is shown: more could be taken for a secret itself."""
 _OPENS: Final = {
     "unauthorized": r"full control|administrator|admin\b|acts? as|whole account|everything|runs? code|manages|signs in as",
     "data": r"reads?\b|customers|personal|exports?|copies|sees|decrypts|e-?mails?\b|files|messages|documents",
@@ -174,7 +176,7 @@ class _Writer:
         elif not self._knowledge.create and self._named and not (detector.documentation or self._knowledge.links):
             blocks.append(Paragraph(self._say("made", "unknown")))
         prefixes = [prefix.decode("ascii", "replace").strip() for prefix in detector.prefixes[:4]]
-        prefixes = [f"`{_code(prefix)}`" for prefix in prefixes if len(prefix) > 1 and prefix.isprintable()]
+        prefixes = [f"`{_code(prefix[:_PREFIX])}`" for prefix in prefixes if len(prefix) > 1 and prefix.isprintable()]
         if prefixes:
             name = "maybe_prefix" if detector.keywords or len(detector.prefixes) > len(prefixes) else "prefix"
             blocks.append(Paragraph(self._say("made", name, prefixes=_listed(prefixes, "or"))))

@@ -7,8 +7,10 @@ async function ask(url, options) {
 }
 
 export async function exampleToken() {
-  const { CONJUR_APPLIANCE_URL: url, CONJUR_ACCOUNT: account } = process.env;
-  const { CONJUR_AUTHN_LOGIN: login, CONJUR_AUTHN_API_KEY: key } = process.env;
+  const url = process.env.CONJUR_APPLIANCE_URL;
+  const account = process.env.CONJUR_ACCOUNT;
+  const login = process.env.CONJUR_AUTHN_LOGIN;
+  const key = process.env.CONJUR_AUTHN_API_KEY;
   if (!url || !account || !login || !key) {
     throw new Error("CONJUR_APPLIANCE_URL, CONJUR_ACCOUNT, CONJUR_AUTHN_LOGIN or CONJUR_AUTHN_API_KEY is not set");
   }

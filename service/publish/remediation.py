@@ -206,14 +206,14 @@ def _replacing(detector: Detector, knowledge: Knowledge, found: Kind, what: str,
             "Take the old public half out of all these places, and have its certificates revoked.",
         ]
     if found is Kind.password:
-        at = f": {end}" if path else f" at {owner}" if named(detector) else " in the system that it opens"
+        at = f" ({end})" if path else f" at {owner}" if named(detector) else " in the system that it opens"
         return [
             f"Change the password{at}.",
             "Put the new one into your secrets manager, and give it to every service that used the old one.",
             "End all open sessions of the account, and change it wherever else it was used.",
         ]
     if swaps(detector, knowledge):
-        at = f": {end}" if end else f" at {owner}"
+        at = f" ({end})" if end else f" at {owner}"
         sure = "a" if knowledge.parallel is False else "as a rule, a"
         return [
             f"List the services that use it: {sure} new one ends the old one at once.",

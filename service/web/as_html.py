@@ -127,8 +127,8 @@ def _framed(site: Site, title: str, body: str, trail: Sequence[str], words: str 
 
 
 def _article(document: Document) -> str:
-    contents = "".join(f"<li><a href='#{section.id}'>{_escape(section.title)}</a></li>" for section in document.sections)
-    sections = "".join(
+    contents = "".join(f"<li><a href='#{section.id}'>{_escape(section.title)}</a></li>" for section in document.sections[1:])
+    first, *rest = (
         f"<section id='{section.id}' aria-labelledby='{section.id}-title'>"
         f"<h2 id='{section.id}-title'>{_escape(section.title)}</h2>"
         f"{''.join(_blocks(section.blocks, 3))}</section>\n"
@@ -139,7 +139,7 @@ def _article(document: Document) -> str:
         f"<p class='tags'><span class='severity {document.severity}'>{document.severity}</span>"
         f" <code>{_escape(document.id)}</code></p>"
         f"<p class='summary'>{_text(document.summary)}</p>"
-        f"<nav class='contents' aria-label='On this page'><ol>{contents}</ol></nav>\n{sections}</article>"
+        f"{first}<nav class='contents' aria-label='On this page'><ol>{contents}</ol></nav>\n{''.join(rest)}</article>"
     )
 
 

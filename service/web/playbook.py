@@ -227,19 +227,18 @@ class _Writer:
             Paragraph(self._say("used", "sessions")),
         ]
         if self._kind not in (Kind.public, Kind.hash):
-            live = self._detector.live
+            live, detector_id = self._detector.live, _code(self._detector.id)
             command = _command(live, self._names.variable) if live else None
             if live and command:
                 blocks += [Paragraph(self._say("used", "live")), Code(command, "bash")]
-                if all(isinstance(one, int) for one in (*live.active, *live.inactive)) and live.inactive and not live.reader:
-                    active, inactive = (
-                        _or([one for one in codes if isinstance(one, int)]) for codes in (live.active, live.inactive)
-                    )
+                if not live.reader and live.active and live.inactive:
+                    active, inactive = _signs(live.active), _signs(live.inactive)
                     blocks.append(Paragraph(self._say("used", "live_meaning", active=active, inactive=inactive)))
+                blocks.append(Paragraph(self._say("used", "live_check", id=detector_id)))
                 if live.note:
                     blocks.append(Paragraph(self._say("used", "live_note", note=live.note)))
             elif live:
-                blocks.append(Paragraph(self._say("used", "check", id=_code(self._detector.id))))
+                blocks.append(Paragraph(self._say("used", "check", id=detector_id)))
             elif self._named:
                 blocks.append(Paragraph(self._say("used", "no_live")))
         blocks.append(Paragraph(self._say("used", "keep")))
@@ -442,8 +441,27 @@ def _listed(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(most)} {last} {final}" if most else final
 
 
-def _or(codes: Sequence[int]) -> str:
-    return _listed([str(code) for code in codes], "or") if codes else "Anything that names the credential"
+def _signs(signs: Sequence[int | Answer]) -> str:
+    """Answers in words: ``200``, or ``401 with `error` = `expired` ``."""
+    return _listed([str(sign) if isinstance(sign, int) else _sign(sign) for sign in signs], "or")
+
+
+def _sign(answer: Answer) -> str:
+    parts = []
+    for path, value in answer.json.items():
+        wanted = (
+            _listed([f"`{_code(str(one))}`" for one in value], "or") if isinstance(value, list) else f"`{_code(str(value))}`"
+        )
+        if value == "*":
+            parts.append(f"a value for `{_code(path)}`")
+        elif value == "-":
+            parts.append(f"no value for `{_code(path)}`")
+        else:
+            parts.append(f"`{_code(path)}` = {wanted}")
+    if answer.text:
+        parts.append(f"the text `{_code(answer.text)}`")
+    status = _listed([str(one) for one in answer.status], "or") if answer.status else ""
+    return f"{status} with {_listed(parts)}" if status and parts else status or _listed(parts)
 
 
 def _code(text: str) -> str:

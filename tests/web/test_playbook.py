@@ -265,7 +265,14 @@ def test_a_live_check_of_another_kind_becomes_a_command_too() -> None:
     assert '-u "${APP_ID}:${ACME_API_KEY}"' in said
     assert '--json "{\\"query\\": \\"{ viewer { id } }\\"}"' in said
     assert "-o /dev/null" not in said
+    assert "An answer of 200 with a value for `data.viewer.id` means that it works. 401 means that it was refused." in said
+
+
+def test_answers_that_are_read_by_a_program_are_left_to_it() -> None:
+    said = section(playbook.write(detector(live=LiveCheck(url="https://api.acme.invalid/q", reader="acme"))), "used")
+
     assert "An answer of" not in said
+    assert "`sluice check --detector acme-api-key`" in said
 
 
 def test_what_curl_cannot_ask_is_no_command() -> None:

@@ -6,7 +6,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 def example_token() -> str:
     try:
-        answer = boto3.client("secretsmanager").get_secret_value(SecretId="example-provider")
+        client = boto3.client("secretsmanager")
+        answer = client.get_secret_value(SecretId="example-provider")
         value = json.loads(answer["SecretString"])["example_token"]
     except (BotoCoreError, ClientError) as error:
         raise RuntimeError("example-provider cannot be read from AWS Secrets Manager") from error

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 _ASSIGNED: Final = re.compile(
     rb"([\w.$\-]*[\w$])[\"'`\]\)\\]{0,4}"
-    rb"(?:[ \t]{0,20}(?:=>|:=|==?|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
+    rb"(?:[ \t]{0,20}(?:=>|:=|[|!=]{0,2}={1,3}|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
     rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$"
 )
 _SECRETIVE: Final = re.compile(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from service.judge import context, entropy
-from service.judge.placeholder import doubt, sequential_share, slot
+from service.judge.placeholder import SLOT_WORD, doubt, sequential_share, slot
 from service.judge.reasons import Reason
 from service.records import Candidate, Confidence, shannon
 
@@ -115,7 +115,9 @@ def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdi
     if detector.checks:
         return _proved(detector.severity.rank >= 3, checks)
     clause = slot(body)
-    if clause is not None:
+    if clause is not None and not (
+        clause == SLOT_WORD and body.isalnum() and _OF_PASSWORD.search(candidate.before[-_NAME_BYTES:])
+    ):
         return Reason.placeholder, clause
     if detector.id.startswith(_KEYS) or (
         detector.id == "generic-password" and not _OF_PASSWORD.search(candidate.before[-_NAME_BYTES:])
@@ -125,7 +127,7 @@ def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdi
         verdict = _in_url(candidate, body)
     else:
         verdict = _password(candidate, body)
-    clause = doubt(body)
+    clause = clause or doubt(body)
     if clause is not None and isinstance(verdict[0], Confidence):
         verdict = Confidence.low, clause
     if verdict[1] in _WORD_FOR_ONE and not detector.is_generic:
@@ -266,7 +268,7 @@ _ASSIGNED: Final = re.compile(
     rb"[\s{]{0,8}(?:[\"']stringValue[\"']:[ \t]{0,4})?[\"'\\]{0,3}"
     # setter("value"), --name value, name is value
     rb"|\([ \t]{0,4}[\"'`]"
-    rb"|(?: is| was)?[ \t=:]{1,4}[\"'`\\]{0,2})(?:Bearer |Basic |Token |token )?$",
+    rb"|(?: is| was)?[ \t=:]{1,24}[\"'`\\]{0,2})(?:Bearer |Basic |Token |token )?$",
     re.IGNORECASE,
 )
 _NAME_BYTES: Final = 96

@@ -25,7 +25,7 @@ _MASK: Final = re.compile(rb"([xX*.#?_\-\xe2\x80\xa2])\1{5,}|\.\.\.$|\*{3}|xxxx|
 _RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TEMPLATE: Final = re.compile(
     rb"^\$[A-Za-z_]|\$\{[A-Za-z_][^{}]{0,80}\}|^\$\{|\$\(|\{\{.*\}\}|^\{\{|^\{%|\}\}$|^<[^>]*>$|^%[sdvq]\b|^%\d?\$?[sdvq]$|^%[A-Za-z_]\w*%$"
-    rb"|%\([A-Za-z_]\w*\)[sd]|^\{[A-Za-z_][\w.]*\}$|^\{\d?\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|^\[[A-Z][\w -]*\]$"
+    rb"|%\([A-Za-z_]\w*\)[sd]|^\{[A-Za-z_.]+\d{0,2}\}$|^\{\d?\}$|#\{|^@[A-Za-z_{][\w.]*[})]?$|^\[[A-Z][\w -]*\]$"
     rb"|\bprocess\.env\b|\bos\.environ|\bgetenv\b|^__[A-Za-z_]+__$",
     re.DOTALL,
 )
@@ -38,6 +38,7 @@ _SEQUENCES: Final = (
 )
 
 
+SLOT_WORD: Final = "a word that documentation puts in a secret's place"
 MOST_READ: Final = 512
 """So many characters say whether a value is a placeholder; a whole key file need not be read for it."""
 
@@ -48,7 +49,7 @@ def slot(body: bytes) -> str | None:
     if _TEMPLATE.search(body):
         return "a template slot"
     if _SLOT_WORDS.search(body):
-        return "a word that documentation puts in a secret's place"
+        return SLOT_WORD
     if _MASK.search(body):
         return "masked characters"
     return None

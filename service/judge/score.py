@@ -169,8 +169,10 @@ def _is_sure_of_its_form(detector: Detector, secret: bytes, body: bytes) -> bool
     """True if the form alone says what it is, so that a doubtful one is told with low confidence and not dropped."""
     if detector.keywords:
         return False
-    lettered = body.translate(None, b"0123456789") != body or body.isupper() or not body.isalpha()
-    return lettered and (len(detector.prefix_of(secret)) >= _SURE_PREFIX or bool(detector.before))
+    if detector.before:
+        return True
+    least = _SURE_PREFIX if body.isalpha() else _SURE_PREFIX - 1
+    return not (body.isalpha() and body.islower()) and len(detector.prefix_of(secret)) >= least
 
 
 def _body(detector: Detector, secret: bytes) -> bytes:

@@ -121,6 +121,7 @@ CASES: Final[dict[str, Case]] = {
     "azure-identifiable": Case(lambda r: base64.b64encode(r.randbytes(39)), "neutral", lambda s: s[:-8], "told apart"),
     "base58check": Case(lambda r: base58check(b"\x80" + r.randbytes(32))[:-1] + b"1", "passed", change(10)),
     "basic-auth": Case(lambda r: base64.b64encode(draw(r, ALNUM, 30)), "passed", lambda s: base64.b64encode(b"no-colon-here")),
+    "bip39": Case(lambda r: r.randbytes(16), "passed", lambda s: s.rpartition(b" ")[0] + b" xyzzy", "placeholder"),
     "bech32": Case(lambda r: b"age1" + draw(r, BECH32, 58), "passed", change(20)),
     "confluent-crc32": Case(lambda r: b"cflt" + draw(r, ALNUM, 60), "passed", change(20)),
     "discord-bot-token": Case(
@@ -427,8 +428,16 @@ class TestJwt:
         )
 
         assert run("jwt", token) == CheckResult(
-            "passed", "header and payload are well-formed", {"jwt_iss": "joe", "jwt_exp": "1300819380"}
+            "passed",
+            "well-formed, and expired on 2011-03-22",
+            {"jwt_iss": "joe", "jwt_exp": "1300819380", "jwt_expired": "2011-03-22"},
         )
+
+    def test_supabases_anonymous_role_is_public(self) -> None:
+        token = self.token({"alg": "HS256"}, {"iss": "supabase", "role": "anon", "exp": 4102444800})
+
+        assert run("jwt", token).outcome == "neutral"
+        assert run("jwt", self.token({"alg": "HS256"}, {"iss": "supabase", "role": "service_role"})).outcome == "passed"
 
     def test_the_token_of_the_documentation_is_a_placeholder(self) -> None:
         token = self.token({"alg": "HS256", "typ": "JWT"}, {"sub": "1234567890", "name": "John Doe", "iat": 1516239022})
@@ -474,7 +483,13 @@ class TestPrivateKey:
         for dressed in (block, block.replace(b"\n", b"\\n"), block.replace(b"\n", b"\r\n"), block.replace(b"\n", b"\n    ")):
             result = run("private-key", dressed)
             assert result.outcome == "passed"
-            assert result.facts == {"key": expected, "encrypted": "yes" if password else "no"}
+            algorithm = result.facts.get("algorithm", "")
+            assert {**result.facts, "algorithm": algorithm} == {
+                "key": expected,
+                "encrypted": "yes" if password else "no",
+                "algorithm": algorithm,
+            }
+            assert algorithm.split(" ")[0] in (("",) if password else ("RSA", "EllipticCurve", "EC", "ECDSA", "Ed25519"))
 
     @pytest.mark.parametrize(("cipher", "encrypted"), [(b"none", "no"), (b"aes256-ctr", "yes")])
     def test_openssh_names_its_cipher(self, cipher: bytes, encrypted: str) -> None:
@@ -491,7 +506,7 @@ class TestPrivateKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         ).strip()
 
-        assert run("private-key", block).facts == {"key": "OpenSSH key", "encrypted": "no"}
+        assert run("private-key", block).facts == {"key": "OpenSSH key", "encrypted": "no", "algorithm": "Ed25519"}
 
     @pytest.mark.parametrize("elided", [b"...", b"xxxxxxxxxxxx", b"${KEY}", b"<your key here>"])
     def test_a_key_that_is_left_out_is_a_placeholder(self, elided: bytes) -> None:
@@ -577,3 +592,17 @@ class TestStructures:
         credentials = "jürgen:schlüssel-".encode() + draw(random.Random(10), ALNUM, 8)
 
         assert run("basic-auth", base64.b64encode(credentials)).outcome == "passed"
+
+
+class TestBip39:
+    def test_a_phrase_with_a_wrong_checksum_fails(self) -> None:
+        words = right("bip39", 1).split()
+        outcomes = {run("bip39", b" ".join([*words[:-1], last])).outcome for last in words}
+
+        assert outcomes == {"passed", "failed"}  # four bits: one of sixteen words ends it rightly
+
+    def test_a_phrase_is_found_among_other_words(self) -> None:
+        assert run("bip39", b"xyzzy " + right("bip39", 2) + b" xyzzy").outcome == "passed"
+
+    def test_the_phrases_of_documentation_are_nobodys(self) -> None:
+        assert run("bip39", b"abandon " * 11 + b"about").outcome == "placeholder"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
+import time
 from typing import Any, Final
 
 import msgspec
@@ -39,7 +41,19 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
     if payload.get("sub") == _DOCUMENTED[0] and payload.get("name") in (None, _DOCUMENTED[1]):
         return CheckResult("placeholder", "the token of the documentation")
     facts = {f"jwt_{key}": str(payload[key])[:120] for key in _SHOWN if isinstance(payload.get(key), str | int)}
+    if payload.get("role") == "anon" and payload.get("iss") == "supabase":
+        return CheckResult("neutral", "Supabase's anonymous role, which is public by design", facts)
+    ended = _ended(payload.get("exp"), time.time())
+    if ended:
+        return CheckResult("passed", f"well-formed, and expired on {ended}", {**facts, "jwt_expired": ended})
     return CheckResult("passed", "header and payload are well-formed", facts)
+
+
+def _ended(expiry: object, now: float) -> str | None:
+    """The day on which a token ended; None if it did not, or does not say."""
+    if not isinstance(expiry, int | float) or not 0 < expiry < now:
+        return None
+    return datetime.datetime.fromtimestamp(expiry, datetime.UTC).date().isoformat()
 
 
 def complete(secret: bytes) -> bytes:

@@ -12,6 +12,9 @@ import hashlib
 import re
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
 from service.records import CheckResult
 
 NAME: Final = "private-key"
@@ -52,7 +55,29 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
         return CheckResult("failed", "its body does not have the structure of a key")
     if kind.startswith("OpenSSH"):
         encrypted = not data[len(_OPENSSH) + 4 :].startswith(b"none")
-    return CheckResult("passed", f"{kind}, well-formed", {"key": kind, "encrypted": "yes" if encrypted else "no"})
+    facts = {"key": kind, "encrypted": "yes" if encrypted else "no"}
+    if not encrypted and "PGP" not in kind:
+        about = _about(data)
+        if about is None:
+            return CheckResult("passed", f"{kind}, well-formed, of a kind or content that cannot be loaded", facts)
+        facts["algorithm"] = about
+    return CheckResult("passed", f"{kind}, well-formed", facts)
+
+
+def _about(data: bytes) -> str | None:
+    """Algorithm and size of a key that is not encrypted; None if it cannot be loaded."""
+    try:
+        if data.startswith(_OPENSSH):
+            block = b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + base64.encodebytes(data) + b"-----END OPENSSH PRIVATE KEY-----\n"
+            key: object = serialization.load_ssh_private_key(block, None)
+        else:
+            # whether the numbers of an RSA key are primes takes a second to prove, and tells nothing of a leak
+            key = serialization.load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    name = type(key).__name__.removesuffix("PrivateKey").lstrip("_")
+    curve, size = getattr(key, "curve", None), getattr(key, "key_size", None)
+    return f"{name} {curve.name if curve else size}" if curve or size else name
 
 
 def _kind(head: bytes, data: bytes, encrypted: bool) -> str | None:

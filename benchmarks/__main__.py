@@ -6,12 +6,13 @@ Ratios within one run carry over to another machine; absolute figures do not.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 import time
 from pathlib import Path
 
-from benchmarks import calibration, detector_cost, latency, scan_rate, service_cpu, storm
+from benchmarks import calibration, detector_cost, latency, scan_rate, second_worker, service_cpu, storm
 
 
 def _machine() -> str:
@@ -115,6 +116,30 @@ def _detectors(quick: bool) -> None:
     )
 
 
+def _workers(quick: bool) -> None:
+    print("What a second worker is worth, of one topic")
+    rows = second_worker.measure(400, 1) if quick else second_worker.measure()
+    one = rows[0]
+    _table(
+        ("workers", "records/s", "of one", "CPU, µs a record", "of CPU", "cores, service", "cores, broker"),
+        [
+            (
+                str(row.workers),
+                f"{row.rate:,.0f}",
+                f"{row.rate / one.rate:.2f}",
+                f"{row.cpu:.2f}",
+                f"{row.workers * one.cpu / row.cpu:.2f}",
+                f"{row.busy:.2f}",
+                f"{row.broker:.2f}",
+            )
+            for row in rows
+        ],
+    )
+    cores = os.cpu_count() or 1
+    parts = second_worker.PARTITIONS
+    print(f"  on Apache Kafka, {parts} partitions; {cores} cores, shared with the broker and whatever else runs\n")
+
+
 def _calibration(quick: bool, cases: Path | None = None, plot: Path | None = None) -> None:
     print(f"Reliability of each confidence, on {cases or 'generated cases'}")
     result = calibration.run(cases)
@@ -147,6 +172,7 @@ PARTS = {
     "service": _service,
     "latency": _latency,
     "storm": _storm,
+    "workers": _workers,
     "detectors": _detectors,
     "calibration": _calibration,
 }

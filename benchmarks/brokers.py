@@ -113,6 +113,12 @@ class Node:
         return ["java", *options, "-cp", f"{JARS}/*", *arguments]
 
     @property
+    def pid(self) -> int:
+        """The process's."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """True while the process lives."""
         return self._process is not None and self._process.poll() is None

@@ -63,10 +63,11 @@ def records(size: int, count: int) -> list[bytes]:
     return [pool[number % len(pool)] for number in range(count)]
 
 
-async def _fill(broker: Broker, topic: str, values: list[bytes]) -> None:
+async def fill(broker: Broker, topic: str, values: list[bytes], partitions: int = PARTITIONS) -> None:
+    """Makes a topic of these records, spread over its partitions."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    await admin.create_topics([NewTopic(topic, partitions, 1)])
     await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=broker.address, enable_idempotence=False, linger_ms=20)
     await producer.start()
@@ -76,13 +77,14 @@ async def _fill(broker: Broker, topic: str, values: list[bytes]) -> None:
             batch = producer.create_batch()
             while at < len(values) and batch.append(key=None, value=values[at], timestamp=None):
                 at += 1
-            await producer.send_batch(batch, topic, partition=(at // 16) % PARTITIONS)
+            await producer.send_batch(batch, topic, partition=(at // 16) % partitions)
         await producer.flush()
     finally:
         await producer.stop()
 
 
-def _environment(broker: Broker, topic: str, port: int) -> dict[str, str]:
+def environment(broker: Broker, topic: str, port: int) -> dict[str, str]:
+    """What the service is told: this topic, a group of its own, an endpoint at this port."""
     timeout = broker.session_timeout_ms
     return {
         **os.environ,
@@ -112,7 +114,7 @@ def _cpu(variant: str, broker: Broker, topic: str, count: int) -> float:
     """CPU seconds of one process that takes the topic."""
     port = free_port()
     if variant == "sluice":
-        process = subprocess.Popen([sys.executable, "-m", "service", "run"], env=_environment(broker, topic, port))
+        process = subprocess.Popen([sys.executable, "-m", "service", "run"], env=environment(broker, topic, port))
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while _consumed(port) < count:
             if time.monotonic() > deadline or process.poll() is not None:
@@ -149,7 +151,7 @@ def measure(sizes: tuple[int, ...] = (400, 1024, 3400), megabytes: int = 500, ro
             short = long // 10
             topics = {number: f"bench-{size}-{number}-{uuid.uuid4().hex[:6]}" for number in (long, short)}
             for number, topic in topics.items():
-                asyncio.run(_fill(broker, topic, records(size, number)))
+                asyncio.run(fill(broker, topic, records(size, number)))
             took: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
             for _ in range(rounds):
                 for variant in VARIANTS:

@@ -407,12 +407,12 @@ class Service:
             await decisions.start()
             loop = asyncio.get_running_loop()
             beside += [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
+            with contextlib.suppress(TimeoutError):  # rather an alert too many than none
+                await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
             if called is not None:
                 self._standing_by = True
                 await called()
                 self._standing_by = False
-            with contextlib.suppress(TimeoutError):  # rather an alert too many than none
-                await asyncio.wait_for(decisions.read.wait(), _VERDICTS_SECONDS)
             if settings.probe.enabled:
                 asking = prober(settings.probe, self.detectors, self.metrics, self._answered)
                 await asking.start()

@@ -201,12 +201,9 @@ class Pipeline(Stage):
 
     def _count(self, inspected: list[Inspected], tally: Tally) -> None:
         metrics = self._metrics
-        oldest = time.time()
         for slab, _, _ in inspected:
             metrics.count("sluice_consume_records_total", slab.count, topic=slab.topic)
             metrics.count("sluice_consume_bytes_total", len(slab.data), topic=slab.topic)
-            oldest = min(oldest, slab.timestamp / 1000) if slab.timestamp > 0 else oldest
-        metrics.set("sluice_consume_oldest_record_age_seconds", max(0.0, time.time() - oldest))
         metrics.set("sluice_consume_in_flight_deliveries", self.in_flight)
         metrics.count("sluice_detect_bytes_total", tally.bytes)
         metrics.observe("sluice_detect_seconds", tally.seconds)

@@ -15,6 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, TopicAlreadyExistsErr
 from service.consume import batches
 from service.consume.access import connection, explained
 from service.consume.batches import Slab
+from service.consume.lag import Lag
 from service.consume.offsets import Offsets, Partition
 from service.settings import Settings
 from service.telemetry import logs
@@ -115,6 +116,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._metrics = metrics
         self._drain = drain
         self._own = own
+        self._lag = Lag(offsets, metrics, ages=own is None)
         self.group = settings.kafka.group_id if own is None else settings.repeats_group
         self._isolation = isolation or settings.consume.isolation
         self._opening = opening
@@ -205,7 +207,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await asyncio.sleep(1.0)
             return []
         # of what is not opened yet nothing is lost: once it is, it begins at the committed offset
-        return [slab for tp, slabs in fetched.items() if tp in self._open or not self._opening for slab in slabs]
+        slabs = [slab for tp, slabs in fetched.items() if tp in self._open or not self._opening for slab in slabs]
+        self._lag.taken(slabs)
+        return slabs
 
     async def commit(self, force: bool = False) -> None:
         """Commits positions that moved, at most once an interval unless forced."""
@@ -216,7 +220,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         assigned = self._consumer.assignment()
         positions = {TopicPartition(*p): offset for p, offset in due.items() if TopicPartition(*p) in assigned}
         self._last_commit = now
-        self._update_lag(assigned)
+        await self._lag.tell(self._consumer, self._paused)
         if not positions:
             return
         if self._advance:
@@ -255,13 +259,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             (self._consumer.pause if paused else self._consumer.resume)(*assigned)
         self._paused = paused
 
-    def _update_lag(self, assigned: set[TopicPartition]) -> None:
-        for tp in assigned:
-            end = self._consumer.highwater(tp)
-            done = self._offsets.position((tp.topic, tp.partition))
-            if end is not None and done is not None:
-                self._metrics.set("sluice_consume_lag_records", max(0, end - done), topic=tp.topic, partition=str(tp.partition))
-
     # -- called by aiokafka --------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -275,7 +272,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self.generation += 1
         self._open = set()
         self._offsets.forget()
-        self._metrics.forget_lag({tp.topic for tp in revoked})
+        self._lag.forget({tp.topic for tp in revoked})
         if not self._own:
             self._metrics.set("sluice_consume_assigned_partitions", 0)
 

@@ -250,7 +250,8 @@ async def test_more_partitions_are_taken_in(apache_kafka: Broker, unique: str, t
         found = await team.found()
 
         async def caught_up() -> bool:
-            lags = [v for (name, _), v in (await team.metrics()).items() if name == "sluice_consume_lag_records"]
+            metrics = await team.metrics()
+            lags = [v for (name, of), v in metrics.items() if name.endswith("lag_records") and ("topic", team.events) in of]
             return len(lags) == 8 and set(lags) == {0.0}
 
         await team.until(caught_up)

@@ -100,9 +100,10 @@ def inspector(
     envelopes: dict[str, str] | None = None,
     on_dropped: Callable[[Dropped], None] | None = None,
     policy: Policy | None = None,
+    audit: bool = False,
 ) -> Inspector:
     """An inspector for one thread."""
-    return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped, policy)
+    return Inspector(scanner(loaded), envelopes, min_confidence, on_dropped, policy, audit)
 
 
 def let_pass(settings: Settings) -> Suppression:
@@ -212,7 +213,8 @@ def _inspector_of(loaded: Database, settings: Settings, fingerprinter: Fingerpri
         if told.entry.is_over(datetime.date.today()):
             _log.warning("an entry of an allow-list is over", entry=told.entry.source, expired=str(told.entry.expires))
     least = Confidence(settings.publish.min_confidence)
-    return inspector(loaded, least, dict(settings.consume.envelopes), policy=policy)
+    audit = settings.publish.audit_topic is not None
+    return inspector(loaded, least, dict(settings.consume.envelopes), policy=policy, audit=audit)
 
 
 class Service:
@@ -452,6 +454,7 @@ class Service:
             ordinary += () if settings.consume.topic_pattern else settings.consume.topics
             ordinary += (settings.publish.topic, settings.dead_letters.topic)
             ordinary += {rule.topic for rule in settings.rules.listed if rule.topic}
+            ordinary += (settings.publish.audit_topic,) if settings.publish.audit_topic else ()
             compacted.append(settings.verdicts.topic)
         if settings.repeats.enabled:
             ordinary.append(settings.sightings_topic)

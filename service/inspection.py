@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from service.consume.batches import Slab
 from service.decode import sniff
-from service.decode.flat import Flat
+from service.decode.flat import Flat, Place
 from service.detect.scanner import MOST_HITS, Hit, Scanner
 from service.errors import UndecodableError
 from service.judge import score
@@ -28,8 +28,15 @@ from service.records import Candidate, Confidence, Event, Finding, Location, Ori
 MOST_DECODED_BYTES: Final = 16 * 1024 * 1024
 """A longer value is scanned as the text it is; taking it apart would take many times its size in memory."""
 
+MOST_AUDITED: Final = 1000
+"""Dropped candidates of one job that are told with their places; the others are counted."""
+
 _WHOLE: Final = frozenset(("text", "syslog", "cri", "oversized", "record"))
 """Envelopes in which a value, or what is beside it, is one text as it stands."""
+
+
+_TOLD_ELSEWHERE: Final = frozenset((Reason.overlapped, Reason.joined))
+"""Reasons of what is not kept back: an alert at the same place tells of it."""
 
 
 class Found(NamedTuple):
@@ -67,6 +74,8 @@ class Tally:
         self.seconds = 0.0
         self.envelopes: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.audit: list[tuple[Dropped, Location]] = []
+        """What was dropped and where, if the inspector is to tell: the first :data:`MOST_AUDITED` of the job."""
 
 
 class Inspector:
@@ -79,7 +88,9 @@ class Inspector:
         min_confidence: Confidence = Confidence.low,
         on_dropped: Callable[[Dropped], None] | None = None,
         policy: Policy | None = None,
+        audit: bool = False,
     ) -> None:
+        self._audit = audit
         self._scanner = scanner
         self._envelopes = dict(envelopes or {})
         self._least = min_confidence.rank
@@ -207,25 +218,10 @@ class Inspector:
         candidates, complete = self._scanner.candidates(flat.data, known)
         tally.candidates += len(candidates)
         judgement = score.judge(candidates, flat.data, event.origin.path)
-        for dropped in judgement.dropped:
-            tally.dropped[dropped.reason.value] += 1
-            if self._on_dropped:
-                self._on_dropped(dropped)
         hiding = _Hiding(candidates, flat)
-        grouped: dict[tuple[str, bytes, str], Found] = {}
-        for finding in judgement.findings:
-            if finding.confidence.rank < self._least:
-                tally.dropped[Reason.below_min_confidence.value] += 1
-                continue
-            place = flat.place(finding.candidate.place)
-            if place is None:  # in a member's name, which is a text of its own
-                continue
-            key = (finding.candidate.detector.id, finding.candidate.secret.reveal(), finding.marker)
-            earlier = grouped.get(key)
-            if earlier is not None:
-                grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
-                continue
-            location = Location(
+
+        def where(place: Place) -> Location:
+            return Location(
                 topic=record.topic if record else None,
                 partition=record.partition if record else 0,
                 offset=record.offset if record else 0,
@@ -237,11 +233,35 @@ class Inspector:
                 type=event.origin.type,
                 **hiding.origin(event.origin),
             )
+
+        def drop(dropped: Dropped) -> None:
+            tally.dropped[dropped.reason.value] += 1
+            if self._on_dropped:
+                self._on_dropped(dropped)
+            wanted = self._audit and dropped.reason not in _TOLD_ELSEWHERE and len(tally.audit) < MOST_AUDITED
+            if wanted and (place := flat.place(dropped.candidate.place)) is not None:
+                tally.audit.append((dropped, where(place)))
+
+        for dropped in judgement.dropped:
+            drop(dropped)
+        grouped: dict[tuple[str, bytes, str], Found] = {}
+        for finding in judgement.findings:
+            if finding.confidence.rank < self._least:
+                clause = f"its confidence is {finding.confidence}"
+                drop(Dropped(finding.candidate, Reason.below_min_confidence, clause))
+                continue
+            place = flat.place(finding.candidate.place)
+            if place is None:  # in a member's name, which is a text of its own
+                continue
+            key = (finding.candidate.detector.id, finding.candidate.secret.reveal(), finding.marker)
+            earlier = grouped.get(key)
+            if earlier is not None:
+                grouped[key] = earlier._replace(occurrences=earlier.occurrences + 1)
+                continue
+            location = where(place)
             decided = self._policy.decide(finding, location) if self._policy else finding
             if isinstance(decided, Dropped):
-                tally.dropped[decided.reason.value] += 1
-                if self._on_dropped:
-                    self._on_dropped(decided)
+                drop(decided)
                 continue
             grouped[key] = Found(decided, location, 1, record.timestamp if record else -1)
         if not complete:

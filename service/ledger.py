@@ -29,6 +29,7 @@ from service.errors import SourceError
 from service.publish import repeats
 from service.publish.fingerprint import Fingerprinter
 from service.publish.repeats import Answer, Outcome, Repeats
+from service.publish.schemas import audit
 from service.publish.sinks.kafka import Message
 from service.publish.verdicts import Verdicts
 from service.settings import Settings
@@ -48,6 +49,7 @@ class Ledger(Stage):
         super().__init__(settings, metrics, own=settings.sightings_topic)
         self._fingerprinter = fingerprinter
         self._verdicts = verdicts
+        self._audit = audit.Audit(settings.publish.audit_topic, fingerprinter)
         self._partitions = 1
         self._known: dict[int, Repeats] = {}
         self._read_to: dict[int, int] = {}
@@ -108,17 +110,19 @@ class Ledger(Stage):
     def _told(self, outcomes: list[Outcome], partition: int) -> list[tuple[int, Outcome]]:
         for outcome in outcomes:
             if outcome.silenced:
-                self._metrics.count("sluice_judge_dropped_total", outcome.occurrences, reason=outcome.silenced)
+                self._metrics.count("sluice_judge_dropped_total", outcome.occurrences, reason=outcome.silenced.named)
         return [(partition, outcome) for outcome in outcomes]
 
     def _compose(self, items: Sequence[Any]) -> tuple[list[Message], list[Message]]:
-        alerts, states = [], {}
+        messages, states = [], {}
         for partition, outcome in items:
             if outcome.alert is not None:
-                alerts.append(self._alert(outcome.alert, outcome.since, outcome.route))
+                messages.append(self._alert(outcome.alert, outcome.since, outcome.route))
+            if outcome.silenced:
+                messages += self._audit.of_alert(outcome.body, outcome.silenced.named, outcome.silenced.clause)
             states[partition, outcome.fingerprint] = outcome.state  # the last one holds
         topic = self._settings.secrets_topic
-        return alerts, [
+        return messages, [
             Message(topic, fingerprint.encode(), state, partition=partition)
             for (partition, fingerprint), state in states.items()
         ]

@@ -28,7 +28,7 @@ from service.inspection import Failure, Found, Inspected, Inspector, Tally
 from service.publish import repeats
 from service.publish.fingerprint import Fingerprinter
 from service.publish.repeats import Answer, Sighting
-from service.publish.schemas import native
+from service.publish.schemas import audit, native
 from service.publish.schemas.native import Alert
 from service.publish.sinks.kafka import Message
 from service.publish.verdicts import Kind, Verdicts
@@ -68,6 +68,7 @@ class Pipeline(Stage):
         self._ask = ask
         self._latest: OrderedDict[str, Sighting] = OrderedDict()
         """Where repeats are not suppressed: the last sighting of each secret that is asked about."""
+        self._audit = audit.Audit(settings.publish.audit_topic, fingerprinter)
         self._limit = deadletter.Limit(settings.dead_letters.max_ratio, settings.dead_letters.max_consecutive)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scan")
 
@@ -106,10 +107,13 @@ class Pipeline(Stage):
             if self.source.generation != generation:
                 return  # revoked meanwhile: they come again, to whoever has them now
             self._count(inspected, tally)
+            for dropped, place in tally.audit:
+                self._audit.note(dropped.candidate, place, dropped.reason.value, dropped.clause)
             for slab, found, failures in inspected:
                 sightings, seen = self._sightings(found, slab)
                 letters = [self._letter(failure) for failure in failures]
-                self._put((slab.topic, slab.partition), slab.next_offset, [*sightings, *letters])
+                told = self._audit.taken(slab.topic, slab.partition)
+                self._put((slab.topic, slab.partition), slab.next_offset, [*sightings, *letters, *told])
                 self._probe(seen)
             self._limit.note(sum(slab.count for slab in slabs), sum(_lost(one) for one in inspected))
 
@@ -128,7 +132,7 @@ class Pipeline(Stage):
             finding, place = item.finding, item.location
             detector, confidence = finding.candidate.detector, finding.confidence.value
             self._metrics.count("sluice_judge_findings_total", detector=detector.id, confidence=confidence)
-            key = (finding.candidate.secret, detector.id, confidence, finding.severity, finding.topic)
+            key = (finding.candidate.secret, detector.id, confidence, finding.severity, finding.topic, *finding.tags)
             if self._settings.repeats.enabled and key in earlier:  # a storm: nothing is made anew for each record of it
                 told, when = native.place_of(place), native.seen_at(place)
                 earlier[key].again(place.offset, item.occurrences, item.timestamp, told, when)
@@ -192,7 +196,8 @@ class Pipeline(Stage):
         for one in sightings:
             verdict = self._verdicts.of(one.fingerprint, now := time.time())
             if verdict is not None and verdict.silences(one.alert["validity"], now, now):
-                self._metrics.count("sluice_judge_dropped_total", one.counts[0][2], reason=f"verdict_{verdict.verdict}")
+                self._metrics.count("sluice_judge_dropped_total", one.counts[0][2], reason=verdict.named)
+                messages += self._audit.of_alert(one.alert, verdict.named, verdict.clause)
                 continue
             body = one.alert if verdict is None else {**one.alert, "verdict": verdict.told()}
             alert = Alert(body["alert_id"], one.fingerprint, body["severity"], body)

@@ -159,6 +159,8 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Exactly once: alerts, what is known of their secrets, and offsets go in Kafka's transactions; who reads alerts at
     ``read_committed`` sees each once."""
     min_confidence: Literal["low", "medium", "high"] = "medium"
+    audit_topic: str | None = None
+    """Where is told what was found and yet not alerted, and why; nowhere if not given."""
     playbook_url: str = ""
     """Begins the link to a playbook in the alerts, such as ``https://sluice.internal``."""
 
@@ -288,7 +290,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What Sluice itself writes: reading it as events would go round for ever."""
         shared = (self.publish.topic, self.dead_letters.topic, self.verdicts.topic)
         routed = (rule.topic for rule in self.rules.listed if rule.topic)
-        return frozenset((*shared, *routed, self.sightings_topic, self.secrets_topic))
+        audit = (self.publish.audit_topic,) if self.publish.audit_topic else ()
+        return frozenset((*shared, *audit, *routed, self.sightings_topic, self.secrets_topic))
 
     @property
     def sightings_topic(self) -> str:
@@ -325,6 +328,8 @@ LIVE: Final = frozenset(
         ("detect", "folders"),
         ("detect", "disable"),
         ("detect", "watch_interval_ms"),
+        ("allow", "files"),
+        ("allow", "inline"),
         ("publish", "min_confidence"),
         ("publish", "playbook_url"),
         ("telemetry", "log_level"),

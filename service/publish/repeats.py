@@ -132,7 +132,9 @@ class Outcome(NamedTuple):
     fingerprint: str
     alert: Alert | None
     state: bytes | None
-    silenced: str | None = None
+    silenced: Verdict | None = None
+    body: dict[str, Any] | None = None
+    """Of the alert that is silenced."""
     occurrences: int = 0
     """How many are silenced."""
     since: int = -1
@@ -244,7 +246,7 @@ class Repeats:
         more = known.occurrences > known.sent_occurrences
         alert = silenced = None
         if verdict is not None and verdict.silences(known.validity, known.asked, now):
-            silenced = f"verdict_{verdict.verdict}"
+            silenced = verdict
         elif known.update < 0 or urgent or (more and not 0 <= now - known.sent < self._interval):
             known.update += 1
             known.sent, known.sent_occurrences = now, known.occurrences
@@ -254,7 +256,8 @@ class Repeats:
         state = _encode(known)
         self._known[fingerprint] = state
         self._known.move_to_end(fingerprint)
-        return [Outcome(fingerprint, alert, state, silenced, fresh, since, known.route)]
+        body = known.alert if silenced else None
+        return [Outcome(fingerprint, alert, state, silenced, body, fresh, since, known.route)]
 
     def _wait(self, fingerprint: str, until: float) -> None:
         if fingerprint not in self._waiting:

@@ -80,6 +80,16 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
             return False
         return not (self.verdict is Kind.revoked and validity == Validity.active and asked > self.at)
 
+    @property
+    def named(self) -> str:
+        """As a reason why something is not alerted."""
+        return f"verdict_{self.verdict}"
+
+    @property
+    def clause(self) -> str:
+        """The same for people."""
+        return f"{self.by or 'somebody'}: {self.reason or 'no reason given'}"
+
     def told(self) -> dict[str, Any]:
         """The members that an alert, or the record, shows of it."""
         members = {"verdict": self.verdict.value, "by": self.by, "at": _text(self.at), "reason": self.reason}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,31 @@ async def test_workers_that_are_killed_and_rebalanced_lose_nothing_and_double_no
         found = await committed(apache_kafka, settings.publish.topic, planted.total(), 180.0)
         await asyncio.to_thread(team.stop)
     seen = Counter(alert["secret"]["fingerprint"] for alert in found)
+    print(f"{planted.total()} planted, {seen.total()} alerts, {kills} kills")
     assert kills >= 2
     assert not planted - seen, f"{(planted - seen).total()} lost after {kills} kills"
     assert not seen - planted, f"{(seen - planted).total()} doubled after {kills} kills"
+
+
+async def test_a_worker_that_stood_still_is_fenced(apache_kafka: Broker, unique: str, tmp_path: Path) -> None:
+    settings = exactly(apache_kafka, unique)
+    service = Service(settings)
+    made = leaks(service, 0, seed=31).records(12_000)
+    planted = Counter(service.fingerprint(m.leak.encode("latin-1")) for m in made if m.leak)
+    topic = settings.consume.topics[0]
+    with workers(settings, tmp_path) as team:
+        await team.start(2)
+        feeding = asyncio.create_task(produce(apache_kafka, topic, [m.value for m in made[:6000]]))
+        await committed(apache_kafka, settings.publish.topic, 20)
+        team.running[0].send_signal(signal.SIGSTOP)  # with a transaction open, perhaps
+        await feeding
+        await asyncio.sleep(9.0)  # longer than the session: its partitions are another's now
+        feeding = asyncio.create_task(produce(apache_kafka, topic, [m.value for m in made[6000:]]))
+        team.running[0].send_signal(signal.SIGCONT)
+        await feeding
+        found = await committed(apache_kafka, settings.publish.topic, planted.total(), 120.0)
+        await asyncio.to_thread(team.stop)
+    assert Counter(alert["secret"]["fingerprint"] for alert in found) == planted
 
 
 async def test_occurrences_are_right_after_crashes(apache_kafka: Broker, unique: str, tmp_path: Path) -> None:

@@ -96,6 +96,49 @@ async def test_without_suppression_every_sighting_is_an_alert(broker: Broker, un
     assert len(found) == len({alert["alert_id"] for alert in found}) == 50
 
 
+@pytest.mark.parametrize("suppressed", [True, False])
+async def test_what_is_kept_back_is_told_with_its_reason(
+    embedded_broker: Broker, unique: str, tmp_path: Path, suppressed: bool
+) -> None:
+    settings = settings_of(embedded_broker, unique, enabled=suppressed)
+    rng = random.Random(4)
+    service = Service(settings)
+    detector = next(d for d in service.detectors if d.id == "github-personal-access-token")
+    listed, marked, judged, alerting = (proof.secret_of(detector, rng) for _ in range(4))
+    allowing = tmp_path / "allow.toml"
+    allowing.write_text(
+        f'[[allow]]\nfingerprint = "{service.fingerprint(listed)}"\nowner = "ann"\nreason = "old"\nexpires = "never"\n'
+    )
+    publish = msgspec.structs.replace(settings.publish, audit_topic=f"audit-{unique}")
+    verdicts = msgspec.structs.replace(settings.verdicts, topic=f"verdicts-{unique}")
+    allow = msgspec.structs.replace(settings.allow, files=(str(allowing),))
+    settings = msgspec.structs.replace(settings, publish=publish, verdicts=verdicts, allow=allow)
+    async with running(settings) as service:
+        service.verdicts.apply(service.fingerprint(judged).encode(), b'{"verdict": "accepted_risk", "by": "bob"}', 0.0)
+        texts = [
+            b'{"type": "code", "path": "a.py", "content": "TOKEN = \'%s\'"}' % listed,
+            b'{"type": "code", "path": "b.py", "content": "TOKEN = \'%s\'  # sluice:allow"}' % marked,
+            b'{"type": "code", "path": "c.py", "content": "TOKEN = \'%s\'"}' % judged,
+            b'{"type": "code", "path": "d.py", "content": "TOKEN = \'ghp_%s\'"}' % (b"x" * 36),
+            b'{"type": "code", "path": "e.py", "content": "TOKEN = \'%s\'"}' % alerting,
+        ]
+        await produce(embedded_broker, settings.consume.topics[0], texts)
+        (alert,) = await alerts(embedded_broker, settings, 1)
+        told = [json.loads(record.value) for record in await read(embedded_broker, f"audit-{unique}", 4)]
+    assert alert["location"]["path"] == "e.py"
+    reasons = {one["location"]["path"]: (one["reason"], one["clause"]) for one in told}
+    assert {path: reason for path, (reason, _) in reasons.items()} == {
+        "a.py": "allowed_by_list",
+        "b.py": "allowed_inline",
+        "c.py": "verdict_accepted_risk",
+        "d.py": "placeholder",
+    }
+    assert "ann: old" in reasons["a.py"][1]
+    assert {one["schema"] for one in told} == {"sluice.audit/1"}
+    for secret in (listed, marked, judged):
+        assert secret.decode() not in json.dumps(told)
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,

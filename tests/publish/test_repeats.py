@@ -232,10 +232,10 @@ def test_an_answer_about_an_unknown_secret_is_nothing() -> None:
 def test_a_silenced_secret_is_counted_and_alerts_once_the_verdict_is_taken_back() -> None:
     book = Book()
     book.verdict = Verdict(Kind.false_positive, "ann", NOW, "")
-    outcomes = book.repeats.see(sighting(0, 5), NOW)
-    assert [(outcome.alert, outcome.silenced, outcome.occurrences) for outcome in outcomes] == [
-        (None, "verdict_false_positive", 5)
-    ]
+    (outcome,) = book.repeats.see(sighting(0, 5), NOW)
+    assert (outcome.alert, outcome.silenced, outcome.occurrences) == (None, book.verdict, 5)
+    assert outcome.body is not None
+    assert outcome.body["secret"]["fingerprint"] == FINGERPRINT
     assert book.due(NOW + 500) == []
     book.verdict = None
     (alert,) = book.see(sighting(5), NOW + 1)

@@ -47,7 +47,7 @@ _WORDS: Final = re.compile(
     rb"|^(?:[A-Z][a-z]+)+$|^[A-Za-z]+(?:[_\-.][A-Za-z]+)+$"
 )
 _IDENTIFIER: Final = re.compile(
-    rb"^[_$]{0,2}[A-Za-z]+(?:[_\-.:][A-Za-z]+)+\d{0,3}$|^[_$]{0,2}[A-Za-z]?[a-z]+(?:[A-Z][a-z]+)+\d{0,3}$"
+    rb"^[_$]{0,2}[A-Za-z]+(?:[_\-.:][A-Za-z]+)+\d{0,3}$|^[_$]{0,2}[A-Za-z]?[a-z]+(?:[A-Z][a-z]+)+\d{0,5}$"
     rb"|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^_[a-z]+$|^[a-z]+(?:_[a-z]+)+_[0-9a-z_]+$"
 )
 _LANGUAGE: Final = frozenset(
@@ -165,6 +165,15 @@ def _is_wordy(body: bytes) -> bool:
     return len(parts) > 1 and 3 * letters >= 2 * len(body) and all(part.isalpha() or len(part) < 8 for part in parts)
 
 
+def _says_password(name: bytes) -> bool:
+    """False for names such as ``SUPPORTS_PASSIVE``; names of other words are let be, since another word may say it."""
+    words = context.words_of(name)
+    holding = [word for word in words if b"pass" in word]
+    return not holding or any(
+        word.endswith(b"pass") or b"passw" in word or b"passp" in word or b"passc" in word for word in holding
+    )
+
+
 def _speaks_only(name: bytes) -> bool:
     words = context.words_of(name)
     return bool(words) and words[-1] in _OTHER_THINGS
@@ -181,7 +190,7 @@ def _is_quoted(candidate: Candidate) -> bool:
 
 
 _NAME_OF_CODE: Final = 0.25
-_CAMEL_WORD: Final = re.compile(rb"[A-Z][a-z]{3,}")
+_CAMEL_WORD: Final = re.compile(rb"[A-Z][a-z]{3,}|[a-z]{8,}(?=[A-Z])")
 
 
 def _camel_share(body: bytes) -> float:
@@ -231,6 +240,8 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     name = context.word_before(candidate.before)
     if candidate.detector.id.startswith("generic-") and _speaks_only(name):
         return Reason.other_name, "the name before it only speaks of a password"
+    if name and candidate.detector.id.startswith("generic-password") and not _says_password(name):
+        return Reason.other_name, "a name that only holds the letters of a password's"
     if candidate.detector.id == "generic-password":
         before = candidate.before[-_NAME_BYTES:]
         if _PROSE.search(before):

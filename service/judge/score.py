@@ -40,6 +40,9 @@ _FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html
 _SURE_PREFIX: Final = 4
 """A prefix of so many characters is no chance, however little random stands behind it."""
 
+_FILLING: Final = 2.5
+"""With digits in it, so few bits a character are filling."""
+
 
 class Judgement(NamedTuple):
     """The findings of one text in order of place, and what was dropped."""
@@ -91,7 +94,7 @@ def _placed(finding: Finding, text: bytes, kind: Kind | None) -> Finding | Dropp
     own = not candidate.detector.is_generic and not candidate.detector.keywords
     if kind is Kind.generated and not own:
         return Dropped(candidate, Reason.generated, kind.value)
-    if text and surroundings.in_data(text, candidate.place):
+    if text and (surroundings.in_data(text, candidate.place) or surroundings.in_encoded_lines(text, candidate.place)):
         return Dropped(candidate, Reason.generated, "a part of embedded data")
     if finding.confidence is Confidence.low:
         return finding
@@ -158,7 +161,7 @@ def _doubt(detector: Detector, body: bytes) -> tuple[Reason, str] | None:
     clause = doubt(body)
     if clause is not None:
         return Reason.placeholder, clause
-    if shannon(body) < detector.least_entropy and not (detector.keywords and entropy.looks_random(body)):
+    if shannon(body) < detector.least_entropy and not entropy.looks_random(body):
         return Reason.low_entropy, "the characters are not random enough"
     if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
         return Reason.placeholder, "it walks along the alphabet or a keyboard"
@@ -169,6 +172,8 @@ def _is_sure_of_its_form(detector: Detector, secret: bytes, body: bytes) -> bool
     """True if the form alone says what it is, so that a doubtful one is told with low confidence and not dropped."""
     if detector.keywords:
         return False
+    if any(48 <= byte <= 57 for byte in body) and shannon(body) < _FILLING:
+        return False  # digits that repeat are filling; letters may be what documentation fills a form with
     if detector.before:
         return True
     least = _SURE_PREFIX if body.isalpha() else _SURE_PREFIX - 1

@@ -71,6 +71,8 @@ _LINE_BYTES: Final = 512
 _DATA_URI: Final = b";base64,"
 _DATA_BYTES: Final = 256 * 1024
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%\\\r\n \t"
+_BASE64_IN_LINE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_ENCODED_LINE: Final = 48
 _PACKED_BYTES: Final = 1000
 
 
@@ -86,6 +88,20 @@ def in_comment(text: bytes, place: Span) -> bool:
     """True if the line begins as a comment."""
     start = text.rfind(b"\n", max(0, place.start - _LINE_BYTES), place.start) + 1
     return bool(_COMMENT.match(text[start : place.start]))
+
+
+def in_encoded_lines(text: bytes, place: Span) -> bool:
+    """True if it is a small part of a line that is all base64, below or above another of the same length."""
+    start = text.rfind(b"\n", max(0, place.start - _LINE_BYTES), place.start) + 1
+    end = text.find(b"\n", place.end, place.end + _LINE_BYTES)
+    if end < 0 or (start == 0 and place.start > _LINE_BYTES) or end - start < max(_ENCODED_LINE, len(place) + 8):
+        return False
+    line = text[start:end]
+    if line.strip(_BASE64_IN_LINE):
+        return False
+    length = len(line)
+    above, below = text[max(0, start - 1 - length) : max(0, start - 1)], text[end + 1 : end + 1 + length]
+    return any(len(other) == length and not other.strip(_BASE64_IN_LINE) for other in (above, below))
 
 
 def in_data(text: bytes, place: Span) -> bool:

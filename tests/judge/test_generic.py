@@ -87,6 +87,8 @@ def test_a_made_up_password_is_found_however_it_is_assigned(judged: Judge, line:
         "DB_PASSWORD=/run/secrets/db",
         "password_min_length = 12",
         "you mean to pass 'verbose_name' here",
+        "SUPPORTS_PASSIVE = 'x7Kq!window'",
+        "key := ek.encryptionKey1024",
         "socks5h://<username>:<password>@proxy-host",
         "mlkem_key: mlkem.MLKEM1024PrivateKey,",
         "private_key: x25519.X25519PrivateKey",

@@ -77,3 +77,14 @@ def test_packed_code_is_seen_by_its_lines() -> None:
     assert surroundings.in_packed_code(packed, Span(1500, 1520))
     assert not surroundings.in_packed_code(prose, Span(1500, 1520))
     assert not surroundings.in_packed_code(packed[:600], Span(100, 120))
+
+
+def test_what_stands_inside_lines_of_base64_is_a_part_of_the_data_and_a_line_of_its_own_is_not() -> None:
+    lines = base64.encodebytes(random.Random(2).randbytes(400)).splitlines()
+    text = b"\n".join(lines) + b"\n"
+    inside = text.index(lines[2]) + 10
+    token = b"X" * 76
+
+    assert surroundings.in_encoded_lines(text, Span(inside, inside + 30))
+    assert not surroundings.in_encoded_lines(b"\n".join((token, token, b"")), Span(0, 76))
+    assert not surroundings.in_encoded_lines(b"a short line\n" + text[:10] + b"\n", Span(14, 20))

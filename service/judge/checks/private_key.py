@@ -23,6 +23,7 @@ _FILLING: Final = re.compile(rb"\\+[nrt]|[^A-Za-z0-9+/=\\]+|\\+")
 _ELIDED: Final = re.compile(rb"\.\.\.|\xe2\x80\xa6|[xX*]{8}|<[a-z]|\$\{|\{\{")
 _HEADERS: Final = re.compile(rb"(?:^|\n|\\n)(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|X-[\w-]+): [^\n\\]*")
 _OPENSSH: Final = b"openssh-key-v1\0"
+_ENCODED: Final = b"LS0tLS1CRUdJTi"
 _LEAST_BYTES: Final = 32
 
 
@@ -31,6 +32,8 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
     if secret.startswith(b"PuTTY-User-Key-File"):
         encrypted = b"Encryption: none" not in secret
         return CheckResult("passed", "a key file of PuTTY", {"encrypted": "yes" if encrypted else "no"})
+    if secret.startswith(_ENCODED):
+        return _encoded(secret, before, after)
     head = _HEAD.match(secret)
     if head is None:
         return CheckResult("neutral", "no head of a key")
@@ -62,6 +65,19 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
             return CheckResult("passed", f"{kind}, well-formed, of a kind or content that cannot be loaded", facts)
         facts["algorithm"] = about
     return CheckResult("passed", f"{kind}, well-formed", facts)
+
+
+def _encoded(secret: bytes, before: bytes, after: bytes) -> CheckResult:
+    """A whole PEM file in base64, as a line of an environment or a Kubernetes Secret holds it."""
+    text = secret.rstrip(b"=")
+    try:
+        decoded = base64.b64decode(text[: len(text) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return CheckResult("failed", "it is not base64")
+    start = decoded.find(b"PRIVATE KEY")
+    if start < 0:
+        return CheckResult("placeholder", "a certificate or another PEM file, and no private key")
+    return check(decoded[decoded.rfind(b"-----BEGIN", 0, start) :], before, after)
 
 
 def _about(data: bytes) -> str | None:
@@ -107,6 +123,8 @@ def _kind(head: bytes, data: bytes, encrypted: bool) -> str | None:
 
 def complete(secret: bytes) -> bytes:
     """A block with the same head whose body has the structure of a key."""
+    if secret.startswith(_ENCODED):
+        return base64.b64encode(complete(b"-----BEGIN PRIVATE KEY-----"))
     head = _HEAD.match(secret)
     if head is None:
         return secret

@@ -61,6 +61,8 @@ _BUTTON: Final = re.compile(
     + r"|(?:revoke|delete|remove|deactivate|disable|expire|disconnect|invalidate|edit|log out|sign out|uninstall|new)\b",
     re.IGNORECASE,
 )
+_ITEM: Final = re.compile(r"the (?:\w+ )?(?:key|token|secret|credential|password|webhook)s?", re.IGNORECASE)
+"""What is opened to be revoked: a new one is made a page above."""
 _RETIRED: Final = re.compile(r"\bclosed$|^retired\b|nothing (?:is )?left|^the service has", re.IGNORECASE)
 
 
@@ -73,7 +75,7 @@ def kind(detector: Detector) -> Kind:
     for found, expression in _KINDS:
         if expression.search(detector.id) and (found is not Kind.wallet or detector.category == "crypto_blockchain"):
             return found
-    return Kind.key
+    return Kind.token if "token" in detector.name.lower() else Kind.key
 
 
 def named(detector: Detector) -> bool:
@@ -98,16 +100,17 @@ def managed(detector: Detector, knowledge: Knowledge) -> str:
     if not path:
         return ""
     *steps, last = where.split(";")[0].split(" > ")
-    return " > ".join(steps) if _BUTTON.match(last) and len(steps) > 1 else where.split(";")[0].split(": ")[0]
+    if _BUTTON.match(last) and len(steps) > 1:
+        *steps, last = steps
+    return " > ".join(steps if steps and _ITEM.fullmatch(last) else [*steps, last.split(": ")[0]])
 
 
 def swaps(detector: Detector, knowledge: Knowledge) -> bool:
-    """True if one button makes the new one and ends the old one."""
-    if knowledge.parallel is not None:
-        return not knowledge.parallel
+    """True if one button makes the new one and ends the old one, at once or after a while."""
     where, path = console(detector, knowledge)
     last = where.rsplit(" > ", 1)[-1]
-    return path and bool(_SWAP.match(last)) and not _END.search(last)
+    button = path and bool(_SWAP.match(last)) and not _END.search(last)
+    return button or knowledge.parallel is False
 
 
 def retired(detector: Detector) -> bool:
@@ -144,7 +147,9 @@ def summary(detector: Detector, knowledge: Knowledge | None = None) -> str:
         return f"Change the password behind this {what}, and look for logins of others."
     if found is Kind.encrypted:
         return f"Change the secrets inside this {what}, and keep its passphrase elsewhere."
-    where, _ = console(detector, knowledge)
+    where, path = console(detector, knowledge)
+    if where and not path and found not in (Kind.private_key, Kind.password):
+        return f"Act on this {what} now, and look for its use by others. {where}."
     verb = "Change" if found is Kind.password else "Replace" if found is Kind.private_key else "Revoke"
     shown = f" ({where})" if where and found is not Kind.private_key else ""
     return f"{verb} this {what}{shown}, put a new one into a secrets manager, and look for its use by others."
@@ -198,7 +203,7 @@ def steps(
 
 
 def _replacing(detector: Detector, knowledge: Knowledge, found: Kind, what: str, owner: str) -> list[str]:
-    end, path = console(detector, knowledge)
+    where, path = console(detector, knowledge)
     if found is Kind.private_key:
         return [
             "Make a new key pair, and put the private half into your secrets manager.",
@@ -206,17 +211,27 @@ def _replacing(detector: Detector, knowledge: Knowledge, found: Kind, what: str,
             "Take the old public half out of all these places, and have its certificates revoked.",
         ]
     if found is Kind.password:
-        at = f" ({end})" if path else f" at {owner}" if named(detector) else " in the system that it opens"
+        at = f" ({where})" if path else f" at {owner}" if named(detector) else " in the system that it opens"
         return [
             f"Change the password{at}.",
             "Put the new one into your secrets manager, and give it to every service that used the old one.",
             "End all open sessions of the account, and change it wherever else it was used.",
         ]
-    if swaps(detector, knowledge):
-        at = f" ({end})" if end else f" at {owner}"
-        sure = "a" if knowledge.parallel is False else "as a rule, a"
+    if where and not path:
         return [
-            f"List the services that use it: {sure} new one ends the old one at once.",
+            f"{where}.",
+            "Make a new one where a service still needs it, and put it into your secrets manager.",
+            "Give it to every service that used the old one.",
+        ]
+    if swaps(detector, knowledge):
+        at = f" ({where})" if where else f" at {owner}"
+        ends = {
+            True: ". Look whether the old one can go on for a time, or whether there is a second one to move to.",
+            False: ": a new one ends the old one at once.",
+            None: ": as a rule, a new one ends the old one at once.",
+        }
+        return [
+            f"List the services that use it{ends[knowledge.parallel]}",
             f"Replace the {what}{at}. Put the new one into your secrets manager.",
             "Give the new one to all these services, and check that the old one is refused.",
         ]
@@ -224,7 +239,7 @@ def _replacing(detector: Detector, knowledge: Knowledge, found: Kind, what: str,
     return [
         f"Make a new {what}{f' ({page})' if page else ''}, and put it into your secrets manager.",
         "Give it to every service that used the old one.",
-        f"Revoke the old one{f': {end}' if path else f'. {end}' if end else f' at {owner}'}.",
+        f"Revoke the old one{f': {where}' if where else f' at {owner}'}.",
     ]
 
 

@@ -176,7 +176,11 @@ class _Writer:
         elif not self._knowledge.create and self._named and not (detector.documentation or self._knowledge.links):
             blocks.append(Paragraph(self._say("made", "unknown")))
         prefixes = [prefix.decode("ascii", "replace").strip() for prefix in detector.prefixes[:4]]
-        prefixes = [f"`{_code(prefix[:_PREFIX])}`" for prefix in prefixes if len(prefix) > 1 and prefix.isprintable()]
+        prefixes = [
+            f"`{_code(prefix[:_PREFIX])}`"
+            for prefix in prefixes
+            if len(prefix) > 1 and prefix.isprintable() and not prefix.startswith("http")
+        ]
         if prefixes:
             name = "maybe_prefix" if detector.keywords or len(detector.prefixes) > len(prefixes) else "prefix"
             blocks.append(Paragraph(self._say("made", name, prefixes=_listed(prefixes, "or"))))
@@ -263,10 +267,12 @@ class _Writer:
                 blocks.append(Paragraph(f"{where}."))
             names = {Kind.private_key: "pair", Kind.wallet: "wallet"}.get(self._kind, "inside")
             return [*blocks, Steps(sentences("revoke", names))]
+        if where and not path and self._kind is not Kind.password:
+            after = [self._say("revoke", name) for name in ("needed", "store", "update", "monitor")]
+            return [*blocks, Steps([f"{where}.", *after]), *self._call(), self._scanning()]
         if self._kind is not Kind.password:
-            known = {True: "parallel", False: "serial", None: "button" if swaps else "order_unknown"}
-            order = known[knowledge.parallel]
-            blocks.append(Paragraph(self._say("revoke", order)))
+            unsure = {True: "overlap", False: "serial", None: "button"} if swaps else {True: "parallel", None: "order_unknown"}
+            blocks.append(Paragraph(self._say("revoke", unsure[knowledge.parallel])))
         unknown = "unknown" if self._named else "unnamed"
         shown = f": `{_code(where)}`" if path else f". {where}" if where else ""
         page = remediation.managed(detector, knowledge)
@@ -281,15 +287,19 @@ class _Writer:
             made = f"{self._say('revoke', 'make', where='')} {knowledge.create}"
         rest = [self._say("revoke", name) for name in ("store", "update")]
         blocks.append(Steps([made, *rest, ended, self._say("revoke", "monitor")]))
-        if call := remediation.call(detector, knowledge):
-            blocks += [Paragraph(self._say("revoke", "call")), Code(_SECRET.sub(f"${self._names.variable}", call), "bash")]
-        if knowledge.scanning:
-            blocks.append(Paragraph(knowledge.scanning))
-        elif knowledge.partner:
-            blocks.append(Paragraph(self._say("revoke", "partner")))
-        elif self._named:
-            blocks.append(Paragraph(self._say("revoke", "not_scanning")))
-        return blocks
+        return [*blocks, *self._call(), self._scanning()]
+
+    def _call(self) -> list[Block]:
+        call = remediation.call(self._detector, self._knowledge)
+        if not call:
+            return []
+        return [Paragraph(self._say("revoke", "call")), Code(_SECRET.sub(f"${self._names.variable}", call), "bash")]
+
+    def _scanning(self) -> Block:
+        if self._knowledge.scanning:
+            return Paragraph(self._knowledge.scanning)
+        name = "partner" if self._knowledge.partner else "not_scanning" if self._named else "scanned"
+        return Paragraph(self._say("revoke", name))
 
     def _where(self, where: str, path: bool) -> list[Block]:
         if not where:

@@ -36,7 +36,7 @@ checks = ["github-crc32"]
 examples = ["{secret}"]
 
 [secret.revoke]
-console = "Settings, Tokens, Delete"
+console = "Settings > Tokens > Delete"
 """
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
@@ -131,12 +131,12 @@ def test_the_alert_of_a_finding(finding: Finding, secret: bytes) -> None:
         "first_seen": "2026-03-01T12:29:59Z",
         "last_seen": "2026-03-01T12:29:59Z",
         "remediation": {
-            "summary": "Revoke this Acme token (Settings, Tokens, Delete), put a new one into a secrets manager,"
+            "summary": "Revoke this Acme token (Settings > Tokens > Delete), put a new one into a secrets manager,"
             " and look for its use by others.",
             "steps": [
-                "Make a new Acme token, and put it into your secrets manager.",
+                "Make a new Acme token (Settings > Tokens), and put it into your secrets manager.",
                 "Give it to every service that used the old one.",
-                "Revoke the old one. Settings, Tokens, Delete.",
+                "Revoke the old one: Settings > Tokens > Delete.",
                 "Look for its use by others in the logs of Acme: unknown addresses, unusual hours, new clients.",
                 "Take it out of src/settings.py line 7 of acme/shop, and out of the history: copies stay there.",
             ],

@@ -38,12 +38,29 @@ def test_a_button_that_replaces_is_said_to_end_the_old_one(button: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parallel", "told"), [(True, "Make a new"), (False, "List the services that use it: a new one ends"), (None, "List the")]
+    ("parallel", "told"),
+    [
+        (True, "List the services that use it. Look whether"),
+        (False, "List the services that use it: a new"),
+        (None, "List the"),
+    ],
 )
 def test_what_is_known_of_the_rotation_decides(parallel: bool | None, told: str) -> None:
     steps = remediation.steps(detector("Settings > Keys > Regenerate"), knowledge=Knowledge(parallel=parallel))
 
     assert steps[0].startswith(told)
+
+
+def test_a_console_that_is_a_sentence_comes_first() -> None:
+    found = detector("no revocation of its own: deactivate the key that signed it")
+
+    assert remediation.summary(found).endswith("No revocation of its own: deactivate the key that signed it.")
+    assert remediation.steps(found)[0] == "No revocation of its own: deactivate the key that signed it."
+
+
+def test_a_new_one_is_made_on_the_page_above_the_old_one() -> None:
+    assert remediation.managed(detector("Settings > Keys > the key > Delete"), Knowledge()) == "Settings > Keys"
+    assert remediation.managed(detector("Settings > the app > Keys"), Knowledge()) == "Settings > the app > Keys"
 
 
 def test_without_a_console_the_provider_is_named() -> None:

@@ -224,6 +224,8 @@ _PROSE: Final = re.compile(
     rb"|pass(?:word|phrase)s? (?:or|and|to|for) [\"'`]$"
 )
 """``pass 'x' to``, or two strings with nothing but a line break between them."""
+_CLOSING: Final = re.compile(rb"[A-Za-z0-9_]{2}[\"'`]$")
+"""The quote ends a string: what stands behind it is not in quotes."""
 _FIRST_ARGUMENT: Final = re.compile(rb"\(\s*[\"'][^\"'\n]*[\"'],\s*[\"'`]{1,2}$")
 _CALLED: Final = re.compile(
     rb"(?<![a-z])(?!(?i:set|with|add|use|put|pass))[A-Za-z_]*(?i:passw(?:or)?d|passphrase)[A-Za-z_]*\(\s*[\"'`]$"
@@ -244,7 +246,7 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
         return Reason.other_name, "a name that only holds the letters of a password's"
     if candidate.detector.id == "generic-password":
         before = candidate.before[-_NAME_BYTES:]
-        if _PROSE.search(before):
+        if _PROSE.search(before) or _CLOSING.search(before):
             return Reason.not_a_secret, "a sentence or a list rather than an assignment"
         if (_LISTED.search(before) and not _FIRST_ARGUMENT.search(before)) or _CALLED.search(before):
             return Confidence.low, "listed after a word that says password, or handed to a call"
@@ -297,7 +299,11 @@ _BARE_KEY: Final = re.compile(rb"(?:[_.\- \"']key|[a-z]Key|_KEY)[A-Za-z0-9_.-]{0
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     before = candidate.before[-_NAME_BYTES:]
     quoted = _is_quoted(candidate)
+    digits = any(48 <= byte <= 57 for byte in body)
+    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body) or (not quoted and _camel_share(body) > _NAME_OF_CODE))
     if candidate.detector.id == "generic-secret":
+        if wordy or not digits or (_is_wordy(body) and not entropy.looks_random(body)):  # nearly always, and cheap
+            return Reason.not_a_secret, "words, not a key"
         if not _ASSIGNED.search(before):
             return Reason.not_a_secret, "not assigned to a name that says secret"
         if _CURSOR.search(before):
@@ -312,8 +318,7 @@ def _key(candidate: Candidate, body: bytes) -> Verdict:
         return Reason.other_name, "the name before it only speaks of a key"
     if context.is_identifying(name):
         return Reason.other_name, "the name before it is that of an identifier or a digest"
-    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body) or (not quoted and _camel_share(body) > _NAME_OF_CODE))
-    random = any(48 <= byte <= 57 for byte in body) and not wordy
+    random = digits and not wordy
     if candidate.detector.id == "generic-password" and (not random or len(body) < 12 or not entropy.looks_random(body)):
         # in quotes, and no generated key: what is no word of code may be what somebody chose
         if not wordy and lower != name.lower() and lower not in _WEAK:

@@ -96,6 +96,8 @@ def _placed(finding: Finding, text: bytes, kind: Kind | None) -> Finding | Dropp
         return Dropped(candidate, Reason.generated, kind.value)
     if text and (surroundings.in_data(text, candidate.place) or surroundings.in_encoded_lines(text, candidate.place)):
         return Dropped(candidate, Reason.generated, "a part of embedded data")
+    if own and surroundings.in_encoded_run(candidate.before, candidate.after):
+        return Dropped(candidate, Reason.generated, "a part of a longer run of base64")
     if finding.confidence is Confidence.low:
         return finding
     clause = kind.value if kind and not (own and kind in (Kind.vendored, Kind.generated)) else ""

@@ -73,6 +73,7 @@ _DATA_BYTES: Final = 256 * 1024
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%\\\r\n \t"
 _BASE64_IN_LINE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _ENCODED_LINE: Final = 48
+_SHORT_RUN: Final = 8
 _PACKED_BYTES: Final = 1000
 
 
@@ -91,7 +92,7 @@ def in_comment(text: bytes, place: Span) -> bool:
 
 
 def in_encoded_lines(text: bytes, place: Span) -> bool:
-    """True if it is a small part of a line that is all base64, below or above another of the same length."""
+    """True if it is a small part of a line that is all base64, below or above another such line."""
     start = text.rfind(b"\n", max(0, place.start - _LINE_BYTES), place.start) + 1
     end = text.find(b"\n", place.end, place.end + _LINE_BYTES)
     if end < 0 or (start == 0 and place.start > _LINE_BYTES) or end - start < max(_ENCODED_LINE, len(place) + 8):
@@ -99,9 +100,15 @@ def in_encoded_lines(text: bytes, place: Span) -> bool:
     line = text[start:end]
     if line.strip(_BASE64_IN_LINE):
         return False
-    length = len(line)
-    above, below = text[max(0, start - 1 - length) : max(0, start - 1)], text[end + 1 : end + 1 + length]
-    return any(len(other) == length and not other.strip(_BASE64_IN_LINE) for other in (above, below))
+    above = text[text.rfind(b"\n", max(0, start - 1 - _LINE_BYTES), max(0, start - 1)) + 1 : max(0, start - 1)]
+    below = text[end + 1 : max(end + 1, text.find(b"\n", end + 1, end + 1 + _LINE_BYTES))]
+    return any(len(other) >= _ENCODED_LINE and not other.strip(_BASE64_IN_LINE) for other in (above, below))
+
+
+def in_encoded_run(before: bytes, after: bytes) -> bool:
+    """True if it is glued to more base64 on its left or right: ``+`` joins nothing else."""
+    run = before[len(before.rstrip(_BASE64_IN_LINE)) :] + after[: len(after) - len(after.lstrip(_BASE64_IN_LINE))]
+    return b"+" in run and len(run) >= _SHORT_RUN
 
 
 def in_data(text: bytes, place: Span) -> bool:

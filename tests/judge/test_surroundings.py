@@ -88,3 +88,17 @@ def test_what_stands_inside_lines_of_base64_is_a_part_of_the_data_and_a_line_of_
     assert surroundings.in_encoded_lines(text, Span(inside, inside + 30))
     assert not surroundings.in_encoded_lines(b"\n".join((token, token, b"")), Span(0, 76))
     assert not surroundings.in_encoded_lines(b"a short line\n" + text[:10] + b"\n", Span(14, 20))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "inside"),
+    [
+        (b"payload=jppWs2746l+", b"+S8ti5DmJ\n", True),
+        (b"payload=jppWs27/46l", b"+S8ti5Dm", True),
+        (b"https://host/path/", b"/more", False),
+        (b'"a"+', b'+"b"', False),
+        (b"token=", b"", False),
+    ],
+)
+def test_a_part_of_a_longer_run_of_base64_is_told_by_what_it_is_glued_to(before: bytes, after: bytes, inside: bool) -> None:
+    assert surroundings.in_encoded_run(before, after) is inside

@@ -218,7 +218,7 @@ class Inspector:
         candidates, complete = self._scanner.candidates(flat.data, known)
         tally.candidates += len(candidates)
         judgement = score.judge(candidates, flat.data, event.origin.path)
-        hiding = _Hiding(candidates, flat)
+        hiding = _Hiding(candidates, flat, event.origin)
 
         def where(place: Place) -> Location:
             return Location(
@@ -231,7 +231,7 @@ class Inspector:
                 column=place.column,
                 envelope=event.origin.envelope or None,
                 type=event.origin.type,
-                **hiding.origin(event.origin),
+                **hiding.origin,
             )
 
         def drop(dropped: Dropped) -> None:
@@ -282,9 +282,11 @@ _TOLD: Final = ("repository", "ref", "commit", "path", "url", "author", "source"
 class _Hiding:
     """Keeps every candidate's secret of an event, also a dropped one's, out of what is told of the place."""
 
-    def __init__(self, candidates: Sequence[Candidate], flat: Flat) -> None:
+    def __init__(self, candidates: Sequence[Candidate], flat: Flat, origin: Origin) -> None:
         self._candidates = candidates
         self._flat = flat
+        self._origin = origin
+        self._fields: dict[str, str] = {}
 
     @cached_property
     def _masks(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -301,13 +303,16 @@ class _Hiding:
                 in_names |= masks
         return everywhere, in_names
 
-    def origin(self, origin: Origin) -> dict[str, str | None]:
+    @cached_property
+    def origin(self) -> dict[str, str | None]:
         """What the event tells of its origin, masked."""
-        return {name: self._masked(getattr(origin, name), self._masks[0]) for name in _TOLD}
+        return {name: self._masked(getattr(self._origin, name), self._masks[0]) for name in _TOLD}
 
     def field(self, path: str) -> str:
         """The path of a string, masked: a secret may be the name of a member."""
-        return self._masked(path, self._masks[1]) or ""
+        if path not in self._fields:
+            self._fields[path] = self._masked(path, self._masks[1]) or ""
+        return self._fields[path]
 
     @staticmethod
     def _masked(text: str | None, masks: Mapping[str, str]) -> str | None:

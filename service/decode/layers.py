@@ -10,6 +10,7 @@ import binascii
 import re
 import zlib
 from bisect import bisect_right
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from service.records import Span
@@ -17,15 +18,20 @@ from service.records import Span
 REACH_BYTES: Final = 65_536
 """A run is decoded so far to the left and to the right of the place of the hit."""
 
+_REMEMBERED: Final = 4
+"""Runs that were decoded last: the next hit is most often in the same one."""
+
 MOST_DECOMPRESSED_BYTES: Final = 4 * 1024 * 1024
 """What is taken out of one compressed run; the rest of a bomb stays in it."""
 
-_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]+")
 _URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = b"0123456789abcdefABCDEF"
+_HEX: Final = re.compile(rb"[0-9a-fA-F]+")
 _WIDE: Final = re.compile(rb"(?:[^\0]\0)+")
 _ESCAPE: Final = re.compile(rb"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'/bfnrt])|(?=\\))|%(?:25)*([0-9a-fA-F]{2})|\\{2,}")
-_RUN_OF_ESCAPES: Final = re.compile(rb"(?s:[^\\%]{0,32}(?:\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)|%[0-9a-fA-F]{2}))*")
+_PLAIN_BETWEEN: Final = 32
+"""So many plain bytes between two escapes belong to one run."""
+_DENSE_BLOCK_BYTES: Final = 16_384
 _LEAD_BYTES: Final = 1024
 _TAIL_BYTES: Final = 128
 """So much is decoded before a run of escapes, where a keyword may stand, and behind it, where the secret may go on."""
@@ -83,22 +89,57 @@ def unwrap(kind: str, text: bytes, end: int, length: int, phase: int) -> Layer |
             return _escapes(text, end, length) if length else _dense_escapes(text, end)
 
 
-def _run(text: bytes, at: int, alphabet: bytes) -> tuple[int, int]:
-    left = text[max(0, at - REACH_BYTES) : at]
-    right = text[at : at + REACH_BYTES]
-    return at - (len(left) - len(left.rstrip(alphabet))), at + len(right) - len(right.lstrip(alphabet))
+def _block(at: int, size: int) -> tuple[int, int]:
+    """The block of this size that holds a place. All hits of a block are given the same window, which is unwrapped once.
+
+    A window that began and ended so far from each hit would be another one for every hit of a long run, and all of it would
+    be decoded and searched as often as something hits in it.
+    """
+    begin = at - at % size
+    return begin, begin + size
+
+
+def _run(text: bytes, at: int, alphabet: re.Pattern[bytes]) -> tuple[int, int]:
+    """The run of letters of an alphabet that holds a place, within its window."""
+    begin, end = _block(at, REACH_BYTES)
+    begin = max(0, begin - REACH_BYTES)
+    starts, ends = _runs(text[begin : end + REACH_BYTES], alphabet, 0)
+    index = bisect_right(starts, at - begin) - 1
+    if index < 0 or ends[index] < at - begin:
+        return at, at
+    return begin + starts[index], begin + ends[index]
+
+
+@lru_cache(_REMEMBERED)
+def _runs(window: bytes, piece: re.Pattern[bytes], between: int) -> tuple[list[int], list[int]]:
+    """Where runs of pieces begin and end, with so many other bytes between two pieces at most."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for found in piece.finditer(window):
+        start, end = found.span()
+        if ends and start - ends[-1] <= between:
+            ends[-1] = end
+        else:
+            starts.append(start)
+            ends.append(end)
+    return starts, ends
 
 
 def _base64(text: bytes, at: int, phase: int) -> Layer | None:
     left, right = _run(text, at, _BASE64)
     left += (at - left - phase) % 4
     right -= (right - left) % 4 == 1
-    run = text[left:right].translate(_URLSAFE)
+    return _of_base64(text[left:right], left)
+
+
+@lru_cache(_REMEMBERED)
+def _of_base64(run: bytes, left: int) -> Layer | None:
+    whole = Span(left, left + len(run))
+    run = run.translate(_URLSAFE)
     try:
         data = binascii.a2b_base64(run + b"=" * (-len(run) % 4))
     except binascii.Error:
         return None
-    whole = Span(left, right)
     if data.startswith(b"\x1f\x8b\x08") and (inflated := _inflate(data)):
         return Layer("base64+gzip", inflated, whole, ((0, left),), 0)
     return Layer("base64", data, whole, ((0, left),), 4)
@@ -119,38 +160,43 @@ def _hex(text: bytes, at: int) -> Layer | None:
 
 
 def _utf16(text: bytes, at: int) -> Layer | None:
-    left = at
-    while left >= 2 and at - left < 1024 and text[left - 1] == 0 and text[left - 2] != 0:
-        left -= 2
-    found = _WIDE.match(text, left, at + 2 * REACH_BYTES)
-    if found is None:
+    left, right = _run(text, at, _WIDE)
+    if left == right:
         return None
-    right = found.end()
-    if right < len(text) and text[right] != 0:  # big-endian: the last character has its zero before it
+    if right < len(text) and text[right] != 0 and right % REACH_BYTES:  # big-endian, and no end of the window: a zero before it
         right += 1
     return Layer("utf-16", text[left:right:2], Span(left, right), ((0, left),), 6)
 
 
 def _dense_escapes(text: bytes, end: int) -> Layer | None:
     """As far as escape follows upon escape: what is plain between them, and what stands around, is not decoded with them."""
-    left = max(0, end - _LEAD_BYTES)
-    found = _RUN_OF_ESCAPES.match(text, end, end + REACH_BYTES)
-    return _between(text, left, min(len(text), (found.end() if found else end) + _TAIL_BYTES))
+    begin, stop = _block(end, _DENSE_BLOCK_BYTES)
+    begin = max(0, begin - _LEAD_BYTES)
+    starts, ends = _runs(text[begin : stop + REACH_BYTES], _ESCAPE, _PLAIN_BETWEEN)
+    index = bisect_right(starts, end - begin) - 1
+    in_run = index >= 0 and ends[index] + _PLAIN_BETWEEN >= end - begin
+    first, last = (begin + starts[index], begin + ends[index]) if in_run else (end, end)
+    left = max(0, first - _LEAD_BYTES)
+    return _of_escapes(text[left : last + _TAIL_BYTES], left)
 
 
 def _escapes(text: bytes, end: int, reach: int) -> Layer | None:
-    return _between(text, max(0, end - min(4096, reach)), min(len(text), end + min(reach, REACH_BYTES)))
+    reach = min(reach, REACH_BYTES)
+    begin, stop = _block(end, reach)
+    left = max(0, begin - min(4096, reach))
+    return _of_escapes(text[left : stop + reach], left)
 
 
-def _between(text: bytes, left: int, right: int) -> Layer | None:
+@lru_cache(_REMEMBERED)
+def _of_escapes(run: bytes, left: int) -> Layer | None:
+    at = 0
     data = bytearray()
     marks = [(0, left)]
-    at = left
     kinds = set()
-    for found in _ESCAPE.finditer(text, left, right):
+    for found in _ESCAPE.finditer(run):
         four, two, short, percent = found.groups()
-        data += text[at : found.start()]
-        marks.append((len(data), found.start()))
+        data += run[at : found.start()]
+        marks.append((len(data), left + found.start()))
         if four or two or percent:
             data += (
                 chr(int(four or two or percent, 16)).encode("utf-8", "surrogatepass")
@@ -165,9 +211,9 @@ def _between(text: bytes, left: int, right: int) -> Layer | None:
             data += b"\\"
             kinds.add("unicode-escape")
         at = found.end()
-        marks.append((len(data), at))
+        marks.append((len(data), left + at))
     if not kinds:
         return None
-    data += text[at:right]
+    data += run[at:]
     name = "percent" if kinds == {"percent"} else "unicode-escape"
-    return Layer(name, bytes(data), Span(left, right), tuple(marks), 3)
+    return Layer(name, bytes(data), Span(left, left + len(run)), tuple(marks), 3)

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test faults check lint types rooms bench constraints audit sbom tools proofs clean
+.PHONY: help demo test faults fuzz check lint types rooms bench constraints audit sbom tools proofs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,10 @@ test: $(STAMP) check tools $(if $(filter true,$(CI)),proofs) ## style, types, ro
 
 faults: $(STAMP) ## break everything that can break, for long; SEED=… ROUNDS=100
 	$(BIN)/python -m pytest -s tests/integration/faults --long --seed $(or $(SEED),$$(date +%s)) --rounds $(or $(ROUNDS),100)
+
+fuzz: $(STAMP) ## hostile input for long; SECONDS=600; guided by coverage where atheris is to be had
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/fuzz/constraints.txt
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) lint types rooms ## everything but the tests
 

@@ -339,19 +339,22 @@ class _Slabs:
         return is_control
 
     def _legacy(self, data: bytes, wanted: int) -> Slab:
-        records = MemoryRecords(data)
         buffer = bytearray()
         base = stamp = -1
         offset = wanted - 1
         count = 0
-        while records.has_next():
-            for old in records.next_batch():
-                if base < 0:
-                    base, stamp = old.offset, old.timestamp or 0
-                record = Record("", 0, old.offset, old.timestamp or stamp, old.key, old.value)
-                buffer += encode_record(record, base, stamp)
-                offset = old.offset
-                count += 1
+        try:
+            records = MemoryRecords(data)
+            while records.has_next():
+                for old in records.next_batch():
+                    if base < 0:
+                        base, stamp = old.offset, old.timestamp or 0
+                    record = Record("", 0, old.offset, old.timestamp or stamp, old.key, old.value)
+                    buffer += encode_record(record, base, stamp)
+                    offset = old.offset
+                    count += 1
+        except Exception as error:  # whatever the client's parser raises on damaged input
+            raise CorruptRecordException(f"{self._tp.topic}-{self._tp.partition}: an old message set is damaged") from error
         batch = Batch(0, len(buffer), base, offset + 1, stamp, -1, count)
         self.next_fetch_offset = offset + 1
         return Slab(self._tp.topic, self._tp.partition, bytes(buffer), [batch], wanted)

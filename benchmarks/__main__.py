@@ -1,4 +1,6 @@
-"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors|calibration …]``; all without arguments.
+"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors|calibration|soak …]``.
+
+Without arguments all of them but the soak, which takes long.
 
 Ratios within one run carry over to another machine; absolute figures do not.
 """
@@ -12,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import calibration, detector_cost, latency, scan_rate, second_worker, service_cpu, storm
+from benchmarks import calibration, detector_cost, latency, scan_rate, second_worker, service_cpu, soak, storm
 
 
 def _machine() -> str:
@@ -167,6 +169,42 @@ def _calibration(quick: bool, cases: Path | None = None, plot: Path | None = Non
     print()
 
 
+def _soak(count: int, delivery: str) -> None:
+    print(f"One worker, {count:,} records of {soak.RECORD_BYTES} B, {delivery.replace('_', ' ')}")
+    done = soak.measure(count, delivery)
+    _table(
+        (
+            "records",
+            "seconds",
+            "records/s",
+            "MB, first minute",
+            "MB, last minute",
+            "ratio",
+            "most",
+            "leaks",
+            "found",
+            "repeated",
+        ),
+        [
+            (
+                f"{done.records:,}",
+                f"{done.seconds:.0f}",
+                f"{done.records / done.seconds:,.0f}",
+                f"{done.first:.0f}",
+                f"{done.last:.0f}",
+                f"{done.ratio:.2f}",
+                f"{done.most:.0f}",
+                f"{done.planted:,}",
+                f"{done.found:,}",
+                f"{done.repeated:,}",
+            )
+        ],
+    )
+    print(f"  memory  {soak.sparkline([sample.memory for sample in done.samples])}")
+    rates = [(b.records - a.records) / (b.at - a.at) for a, b in zip(done.samples, done.samples[1:], strict=False)]
+    print(f"  rate    {soak.sparkline(rates)}\n")
+
+
 PARTS = {
     "scan": _scan,
     "service": _service,
@@ -181,18 +219,22 @@ PARTS = {
 def main() -> int:
     """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them if none is named")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, soak")
     parser.add_argument("--cases", type=Path, metavar="FILE", help="calibration: labelled cases, a JSON object a line")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="calibration: also draw the diagram, as SVG")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes")
+    parser.add_argument("--records", type=int, default=10_000_000, help="of the soak (default 10,000,000)")
+    parser.add_argument("--delivery", choices=("at_least_once", "exactly_once"), default="at_least_once", help="of the soak")
     arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"there is no part {min(unknown)!r}; one of {', '.join(PARTS)} expected")
+    if unknown := set(arguments.parts) - {*PARTS, "soak"}:
+        parser.error(f"there is no part {min(unknown)!r}; one of {', '.join(PARTS)}, soak expected")
     print(f"{_machine()}\n")
     for name in arguments.parts or PARTS:
         began = time.monotonic()
         if name == "calibration":
             _calibration(arguments.quick, arguments.cases, arguments.plot)
+        elif name == "soak":
+            _soak(arguments.records // 20 if arguments.quick else arguments.records, arguments.delivery)
         else:
             PARTS[name](arguments.quick)
         print(f"  ({name}: {time.monotonic() - began:.0f} s)\n", file=sys.stderr)

@@ -353,7 +353,7 @@ class _Slabs:
                     buffer += encode_record(record, base, stamp)
                     offset = old.offset
                     count += 1
-        except Exception as error:  # whatever the client's parser raises on damaged input
+        except Exception as error:
             raise CorruptRecordException(f"{self._tp.topic}-{self._tp.partition}: an old message set is damaged") from error
         batch = Batch(0, len(buffer), base, offset + 1, stamp, -1, count)
         self.next_fetch_offset = offset + 1

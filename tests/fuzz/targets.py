@@ -112,7 +112,7 @@ def wire(data: bytes) -> None:
     slabs = batches._Slabs(TopicPartition("t", 0), data, [(1, 0)], 0, False, 1)
     try:
         for slab in slabs:
-            for record in () if slab.broken else slab.records():
+            for record, _ in () if slab.broken else slab.records():
                 assert record.offset >= 0
     except KafkaError:
         pass

@@ -71,7 +71,7 @@ async def _way(broker: Broker, way: str, environment: dict[str, str], rate: int,
         await _feed(broker, events, hops, rate, seconds, sent)
         used = worker.cpu() - began
         deadline = time.monotonic() + 20
-        while len(seen) < len(sent) and time.monotonic() < deadline:  # noqa: ASYNC110 - what changes is the broker's
+        while len(seen) < len(sent) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         reading.cancel()
     finally:

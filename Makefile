@@ -71,15 +71,20 @@ tools: ## what some tests need beside Python (deploy/test-tools.txt): installed 
 	else echo "missing, tests that need them are skipped (except in CI):" $$missing; fi
 
 PROOFS := .cache/proofs
+PROVED_GO := github.com/aws/aws-sdk-go-v2/config github.com/aws/aws-sdk-go-v2/service/secretsmanager \
+	github.com/cyberark/conjur-api-go/conjurapi github.com/hashicorp/vault/api
 proofs: $(PROOFS)/.installed ## what the proofs of the playbooks run against: OpenBao, moto, clients, axe; 500 MB, by itself only in CI
 
-$(PROOFS)/.installed: tests/web/proof/requirements.txt tests/web/proof/package.json tests/web/proof/package-lock.json
+$(PROOFS)/.installed: tests/web/proof/requirements.txt tests/web/proof/package.json tests/web/proof/package-lock.json tests/web/proof/go.sum
 	@command -v npm >/dev/null || { echo "make proofs needs node and npm"; exit 1; }
 	mkdir -p $(PROOFS)
 	$(PYTHON) -m venv $(PROOFS)/python
 	$(PROOFS)/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/web/proof/requirements.txt
 	cp tests/web/proof/package.json tests/web/proof/package-lock.json $(PROOFS)/
+	cp tests/web/proof/go.mod tests/web/proof/go.sum $(PROOFS)/
 	cd $(PROOFS) && npm ci --silent --no-audit --no-fund
+	@if command -v go >/dev/null; then cd $(PROOFS) && go build $(PROVED_GO); \
+	else echo "go is missing: the examples in Go are not run (except in CI, where that fails)"; fi
 	@touch $@
 
 clean: ## take away what was installed and cached

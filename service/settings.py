@@ -635,5 +635,5 @@ def _target(key: str, url: str, private: Sequence[str]) -> None:
         parts = urllib.parse.urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(f"{key}: https://host expected, with a port or a path where there is one; found {url!r}")
-    if parts.scheme == "http" and parts.hostname not in private:
+    if parts.scheme == "http" and parts.hostname not in map(str.lower, private):
         raise SettingsError(f"{key}: https expected; without TLS only what probe.allow_private names")

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from service.errors import ExitCode, SluiceError, nearest
+from service.records import LiveCheck
 
 HELP = "list, show and check the secret types"
 
@@ -108,7 +109,7 @@ def _show(wanted: str) -> int:
         ("checks", ", ".join(detector.checks)),
         ("companions", ", ".join(detector.companions)),
         ("documentation", detector.documentation),
-        ("live check", f"{detector.live.method} {detector.live.url}" if detector.live else ""),
+        ("live check", _asked(detector.live) if detector.live else ""),
     ]
     if detector.revoke:
         rows += [("revoke", detector.revoke.console), ("", detector.revoke.api), ("", detector.revoke.documentation)]
@@ -116,6 +117,13 @@ def _show(wanted: str) -> int:
         if value:
             print(f"{name:14} {value}")
     return ExitCode.ok
+
+
+def _asked(live: LiveCheck) -> str:
+    """What a live check asks, and where an operator may have it asked."""
+    if not live.endpoint:
+        return f"{live.method} {live.url}"
+    return f"{live.method} {live.url} ({'or ' if live.origin else ''}at the host under probe.endpoints.{live.endpoint})"
 
 
 def _check(folder: Path | None) -> int:

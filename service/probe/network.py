@@ -90,7 +90,7 @@ class Network:
 
     def __init__(self, settings: Probe, resolver: AbstractResolver | None = None) -> None:
         self._proxy = settings.proxy or None
-        self._allowed = frozenset(settings.allow_private)
+        self._allowed = frozenset(map(str.lower, settings.allow_private))
         proxy_host = {URL(settings.proxy).host or ""} if settings.proxy else set()
         tls = ssl.create_default_context(cafile=settings.ca_file or None)
         self._credentials = {}

@@ -49,11 +49,20 @@ TELL_AGAIN_SECONDS: Final = 60.0
 _TRIES: Final = 50
 
 
+_NOT_ASKED: Final = frozenset(("companion_missing", "companion_refused", "secret_refused", "endpoint_unset"))
+"""Reasons for which nobody was asked: the secret stays ``unchecked``."""
+
+
 class _Job(NamedTuple):
     detector: Detector
     secret: Secret
     companions: Mapping[str, Secret]
     fingerprint: str
+
+    @property
+    def key(self) -> str:
+        """The same for what would be asked alike; a companion more makes another question of it."""
+        return " ".join((self.fingerprint, self.detector.id, *sorted(self.companions)))
 
 
 class _Known:
@@ -153,23 +162,23 @@ class Prober:
         """Hands in a finding that won over those it overlaps. Returns at once; :data:`OnResult` is called later, or never."""
         detector = finding.candidate.detector
         skipped = self._skipped(finding, detector)
-        if skipped is None and (fingerprint in self._waiting or fingerprint in self._asked):
+        job = _Job(detector, finding.candidate.secret, _companions(finding), fingerprint)
+        if skipped is None and (job.key in self._waiting or job.key in self._asked):
             skipped = "under_way"
         if skipped is not None:
             self._metrics.count("sluice_probe_skipped_total", reason=skipped)
             return
-        if (known := self._remembered(fingerprint)) is not None:
+        if (known := self._remembered(job.key)) is not None:
             self._metrics.count("sluice_probe_skipped_total", reason="remembered")
             if self._clock() >= known.quiet:
                 known.quiet = self._clock() + TELL_AGAIN_SECONDS
                 self._told(fingerprint, known)
             return
-        job = _Job(detector, finding.candidate.secret, _companions(finding), fingerprint)
         if len(self._waiting) >= self._settings.max_waiting:
             _, oldest = self._waiting.popitem(last=False)
             self._lane(oldest.detector).waiting.popleft()  # the oldest of all is the oldest of its lane
             self._metrics.count("sluice_probe_skipped_total", reason="queue_full")
-        self._waiting[fingerprint] = job
+        self._waiting[job.key] = job
         lane = self._lane(detector)
         lane.waiting.append(job)
         self._begin(lane)
@@ -207,8 +216,8 @@ class Prober:
         settings = self._settings
         while lane.waiting and lane.running < settings.concurrency_per_provider and len(self._tasks) < settings.concurrency:
             job = lane.waiting.popleft()
-            del self._waiting[job.fingerprint]
-            self._asked.add(job.fingerprint)
+            del self._waiting[job.key]
+            self._asked.add(job.key)
             lane.running += 1
             task = asyncio.get_running_loop().create_task(self._run(job, lane), name="probe")
             self._tasks.add(task)
@@ -227,12 +236,23 @@ class Prober:
         try:
             asked = self._now()
             outcome = await self.check(job.detector, job.secret, job.companions)
+            known = self._remember(job.key, outcome, asked)
+            if outcome.reason in _NOT_ASKED:
+                self._metrics.count("sluice_probe_skipped_total", reason=outcome.reason)
+                return
             self._metrics.count("sluice_probe_results_total", provider=job.detector.provider, validity=outcome.validity.value)
             if outcome.validity is Validity.unknown:
                 self._metrics.count("sluice_probe_unknown_total", reason=outcome.reason)
-            self._told(job.fingerprint, self._remember(job.fingerprint, outcome, asked))
+            _log.info(
+                "asked",
+                detector=job.detector.id,
+                fingerprint=job.fingerprint,
+                validity=outcome.validity.value,
+                reason=outcome.reason,
+            )
+            self._told(job.fingerprint, known)
         finally:
-            self._asked.discard(job.fingerprint)
+            self._asked.discard(job.key)
             lane.running -= 1
             if (task := asyncio.current_task()) is not None:
                 self._tasks.discard(task)
@@ -241,6 +261,8 @@ class Prober:
 
     def _told(self, fingerprint: str, known: _Known) -> None:
         outcome = known.outcome
+        if outcome.reason in _NOT_ASKED:
+            return
         self._on_result(fingerprint, outcome.validity, outcome.facts, answer.REASONS[outcome.reason], known.asked)
 
     async def check(self, detector: Detector, secret: Secret, companions: Mapping[str, Secret]) -> Outcome:
@@ -314,18 +336,18 @@ class Prober:
             made = self._made_up(detector)
         return Secret(made)
 
-    def _remembered(self, fingerprint: str) -> _Known | None:
-        found = self._known.get(fingerprint)
+    def _remembered(self, key: str) -> _Known | None:
+        found = self._known.get(key)
         if found is not None and self._clock() >= found.until:
-            del self._known[fingerprint]
+            del self._known[key]
             return None
         return found
 
-    def _remember(self, fingerprint: str, outcome: Outcome, asked: float) -> _Known:
+    def _remember(self, key: str, outcome: Outcome, asked: float) -> _Known:
         now = self._clock()
         known = _Known(outcome, asked, now + _LASTS_SECONDS[outcome.validity], now + TELL_AGAIN_SECONDS)
-        self._known[fingerprint] = known
-        self._known.move_to_end(fingerprint)
+        self._known[key] = known
+        self._known.move_to_end(key)
         while len(self._known) > self._settings.max_remembered:
             self._known.popitem(last=False)
         return known

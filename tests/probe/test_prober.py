@@ -693,6 +693,25 @@ async def test_what_is_not_asked(providers: Providers, github: Detector, setting
     await made.stop()
 
 
+async def test_what_cannot_be_asked_stays_unchecked_until_its_companion_is_found(
+    providers: Providers, detectors: Catalogue
+) -> None:
+    live = token("shpat_", 32)
+    providers.handlers["acme.myshopify.com"] = says(live, {"access_scopes": []}, {"errors": "x"})
+    results, metrics = Results(), Metrics()
+    made = await prober(providers, metrics, results)
+    shopify = detectors["shopify-access-token"]
+
+    made.submit(finding(shopify, live.encode()), "f1")
+    await until(lambda: metrics.value("sluice_probe_skipped_total", reason="companion_missing") == 1)
+    assert (results.all, providers.requests) == ([], [])
+
+    made.submit(finding(shopify, live.encode(), {"shop": b"acme"}), "f1")
+    await until(lambda: results.all)
+    assert results.all[0][:2] == ("f1", Validity.active)
+    await made.stop()
+
+
 async def test_a_detector_without_a_check_is_not_asked(providers: Providers, detectors: Catalogue) -> None:
     metrics = Metrics()
     made = await prober(providers, metrics)

@@ -6,8 +6,8 @@ import asyncio
 import io
 import json
 import random
-import string
 import sys
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -15,10 +15,11 @@ import pytest
 from aiohttp import web
 
 from benchmarks.brokers import Broker
-from service import cli
+from service import cli, proof
 from service.app import Service
+from service.detect import catalogue
 from service.errors import SettingsError
-from service.judge import evidence
+from service.records import Detector
 from service.settings import Probe, Repeats, Settings
 from tests.integration.test_stream import produce, read, running, settings_for
 from tests.probe.conftest import Providers, providers  # noqa: F401 - a fixture
@@ -32,9 +33,13 @@ def settings_of(broker: Broker, unique: str, at_hand: Providers, suppressed: boo
     )
 
 
+@cache
+def github_token() -> Detector:
+    return next(one for one in catalogue.load(catalogue.read()) if one.id == "github-personal-access-token")
+
+
 def token() -> bytes:
-    body = "".join(random.choices(string.ascii_letters + string.digits, k=36))
-    return evidence.complete("github-crc32", b"ghp_" + body.encode())
+    return proof.secret_of(github_token(), random.Random())
 
 
 @pytest.fixture
@@ -116,6 +121,7 @@ async def test_a_provider_that_hangs_slows_nothing(embedded_broker: Broker, uniq
         await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + one for one in tokens])
         found = await alerts(embedded_broker, settings, 200)
 
+    assert len(found) == 200, [alert["update"] for alert in found if alert["update"]]
     assert {alert["secret"]["fingerprint"] for alert in found} == {service.fingerprint(one) for one in tokens}
     assert {alert["validity"] for alert in found} == {"unchecked"}
     assert len(at_hand.requests) <= 2

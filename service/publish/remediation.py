@@ -37,8 +37,8 @@ _KINDS: Final = tuple(
     (kind, re.compile(expression))
     for kind, expression in (
         (Kind.hash, r"-hash$"),
+        (Kind.wallet, r"^(?!coinbase|robinhood|nostr).*(?:private-key|mnemonic|seed$|signing-key|bip38)"),
         (Kind.encrypted, r"ansible-vault-payload|encrypted"),
-        (Kind.wallet, r"^(?!coinbase|robinhood|nostr).*(?:private-key|mnemonic|seed$|signing-key)"),
         (Kind.session, r"(?:intent|realtime)-client-secret|session-|(?:^|-)cookie$|refresh-token|json-web-token|temporary"
                        r"|-id-token"),
         (Kind.signing, r"webhook-(?:signing-|signature-)?(?:secret|key)$|signing|signature-key|adyen-hmac|secret-key-base"
@@ -79,13 +79,14 @@ def kind(detector: Detector) -> Kind:
 
 
 def named(detector: Detector) -> bool:
-    """True if somebody is known who issued it: not so for a password in an assignment, or for a key of one's own."""
-    return detector.category not in ("generic", "private_key")
+    """True if a company issued it that can be asked: not so for a password, a wallet, or a key or database of one's own."""
+    return detector.category not in ("generic", "private_key") and kind(detector) not in (Kind.wallet, Kind.connection)
 
 
 def term(detector: Detector) -> str:
     """What sentences call the secret: its name without a remark in brackets."""
-    return re.sub(r"\s*\([^)]*\)", "", detector.name) or detector.name
+    name = re.sub(r"\s*\([^)]*\)", "", detector.name).removesuffix(" with a password") or detector.name
+    return name[0].lower() + name[1:] if re.match(r"(?:Password|Secret|Key|Token|Credentials?|Encrypted)\b", name) else name
 
 
 def console(detector: Detector, knowledge: Knowledge) -> tuple[str, bool]:
@@ -148,6 +149,9 @@ def summary(detector: Detector, knowledge: Knowledge | None = None) -> str:
     if found is Kind.encrypted:
         return f"Change the secrets inside this {what}, and keep its passphrase elsewhere."
     where, path = console(detector, knowledge)
+    if found is Kind.connection:
+        shown = f" ({where})" if where else ""
+        return f"Change the password in this {what}{shown}, put it into a secrets manager, and look for its use by others."
     if where and not path and found not in (Kind.private_key, Kind.password):
         return f"Act on this {what} now, and look for its use by others. {where}."
     verb = "Change" if found is Kind.password else "Replace" if found is Kind.private_key else "Revoke"
@@ -180,6 +184,7 @@ def steps(
     if retired(detector):
         return ["The service has ended, so nothing can be revoked.", "Check that the same value opens nothing else.", clean]
     if found is Kind.wallet:
+        look = "Look at its addresses on a block explorer for transfers that you did not make."
         return ["Make a new wallet on a clean machine.", "Move all funds and contract rights to it.", look, clean]
     if found is Kind.hash:
         return [
@@ -210,8 +215,8 @@ def _replacing(detector: Detector, knowledge: Knowledge, found: Kind, what: str,
             "Put the new public half into every place that trusts the old one.",
             "Take the old public half out of all these places, and have its certificates revoked.",
         ]
-    if found is Kind.password:
-        at = f" ({where})" if path else f" at {owner}" if named(detector) else " in the system that it opens"
+    if found in (Kind.password, Kind.connection):
+        at = f" ({where})" if where else f" at {owner}" if named(detector) else " in the system that it opens"
         return [
             f"Change the password{at}.",
             "Put the new one into your secrets manager, and give it to every service that used the old one.",

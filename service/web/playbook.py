@@ -224,7 +224,8 @@ class _Writer:
         if self._knowledge.audit:
             blocks.append(Note(self._knowledge.audit))
         else:
-            blocks.append(Paragraph(self._say("used", "unknown" if self._named else "unnamed")))
+            unknown = "wallet" if self._kind is Kind.wallet else "unknown" if self._named else "unnamed"
+            blocks.append(Paragraph(self._say("used", unknown)))
         blocks += [
             Paragraph(self._say("used", "signs")),
             Bullets([*self._category.signs, *sentences("used", "general")]),
@@ -255,7 +256,7 @@ class _Writer:
         if self._kind is Kind.public:
             return [Paragraph(self._say("revoke", "public")), *self._where(where, path)]
         blocks.append(Paragraph(self._about_kind.replace))
-        if detector.severity.rank >= Severity.high.rank:
+        if detector.severity.rank >= Severity.high.rank and self._kind is not Kind.wallet:
             blocks.append(Note(self._say("revoke", "urgent")))
         if remediation.retired(detector):
             return [Paragraph(f"{where}."), Paragraph(self._say("revoke", "retired"))]
@@ -267,18 +268,21 @@ class _Writer:
                 blocks.append(Paragraph(f"{where}."))
             names = {Kind.private_key: "pair", Kind.wallet: "wallet"}.get(self._kind, "inside")
             return [*blocks, Steps(sentences("revoke", names))]
-        if where and not path and self._kind is not Kind.password:
+        is_password = self._kind in (Kind.password, Kind.connection)
+        if where and not path and not is_password:
             after = [self._say("revoke", name) for name in ("needed", "store", "update", "monitor")]
             return [*blocks, Steps([f"{where}.", *after]), *self._call(), self._scanning()]
-        if self._kind is not Kind.password:
+        if not is_password:
             unsure = {True: "overlap", False: "serial", None: "button"} if swaps else {True: "parallel", None: "order_unknown"}
             blocks.append(Paragraph(self._say("revoke", unsure[knowledge.parallel])))
         unknown = "unknown" if self._named else "unnamed"
-        shown = f": `{_code(where)}`" if path else f". {where}" if where else ""
+        shown = f": `{_code(where)}`" if path or (where and is_password) else f". {where}" if where else ""
         page = remediation.managed(detector, knowledge)
-        if swaps or self._kind is Kind.password:
-            verb = "change" if self._kind is Kind.password else "replace"
-            made = self._say("revoke", verb, where=shown) if shown else self._say("revoke", f"make_{unknown}")
+        if is_password:
+            made = self._say("revoke", "change", where=shown) if shown else self._say("revoke", f"change_{unknown}")
+            ended = self._say("revoke", "refused")
+        elif swaps:
+            made = self._say("revoke", "replace", where=shown) if shown else self._say("revoke", f"make_{unknown}")
             ended = self._say("revoke", "refused")
         else:
             made = self._say("revoke", "make", where=f": `{_code(page)}`") if page else self._say("revoke", f"make_{unknown}")

@@ -72,10 +72,13 @@ def _template(language: str, store: str) -> str:
 
 def names(detector: Detector) -> Names:
     """The names of the detector's secret: those of its examples where they tell, else those of its id."""
-    provider = re.sub(r"[^a-z0-9]+", "-", detector.provider.lower()).strip("-") or "service"
+    own_name = detector.category not in ("generic", "private_key")
+    provider = (re.sub(r"[^a-z0-9]+", "-", detector.provider.lower()).strip("-") if own_name else "app") or "service"
     variable = next((found[1] for example in detector.examples if (found := _ASSIGNED.search(example))), "")
     if not variable:
         variable = re.sub(r"[^A-Z0-9]+", "_", detector.id.upper()).strip("_")
+    if not own_name:
+        variable = re.sub(r"^GENERIC_", "APP_", variable)
     variable = re.sub(r"^(?:NEXT_PUBLIC|REACT_APP|VITE|NUXT_PUBLIC|EXPO_PUBLIC|GATSBY|VUE_APP)_", "", variable)
     if variable[0].isdigit():
         variable = f"_{variable}"

@@ -61,7 +61,12 @@ async def _way(broker: Broker, way: str, environment: dict[str, str], rate: int,
     seen: dict[str, float] = {}
     passed: dict[str, float] = {}
     consumer = AIOKafkaConsumer(
-        alerts, hops, bootstrap_servers=broker.address, auto_offset_reset="earliest", isolation_level="read_committed"
+        alerts,
+        hops,
+        bootstrap_servers=broker.address,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=10,
     )
     try:
         await asyncio.to_thread(worker.await_ready)
@@ -112,7 +117,7 @@ async def _feed(broker: Broker, topic: str, hops: str, rate: int, seconds: float
     try:
         began, produced, at = time.monotonic(), 0, 0
         while (now := time.monotonic()) - began < seconds:
-            due = min(int((now - began) * rate) - produced, 4000)
+            due = min(int((now - began) * rate) - produced, 400)  # no more at once: the reader lives here too
             while due > 0:
                 batch = producer.create_batch()
                 while due > 0 and batch.append(key=None, value=pool[at % len(pool)], timestamp=None):
@@ -124,7 +129,7 @@ async def _feed(broker: Broker, topic: str, hops: str, rate: int, seconds: float
                 sent[fingerprint] = time.monotonic()
                 await beside.send(topic, b'{"type": "log", "message": "token %s"}' % secret)
                 await beside.send(hops, fingerprint.encode())
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.001)
         await producer.flush()
     finally:
         await beside.stop()

@@ -23,6 +23,8 @@ from service.telemetry.metrics import Metrics
 
 _log = logs.get("consume")
 COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
+OWN_WAIT_MS: Final = 20
+"""How long a fetch of our own topic waits: a partition that was handed out meanwhile has to wait for its end."""
 MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
 
@@ -159,7 +161,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             enable_auto_commit=False,
             auto_offset_reset="earliest" if self._own else consume.start_at,
             isolation_level=self._isolation,
-            fetch_max_wait_ms=consume.fetch_max_wait_ms,
+            fetch_max_wait_ms=min(OWN_WAIT_MS, consume.fetch_max_wait_ms) if self._own else consume.fetch_max_wait_ms,
             fetch_max_bytes=consume.fetch_max_bytes,
             max_partition_fetch_bytes=consume.max_partition_fetch_bytes,
             value_deserializer=batches.WHOLE_BATCHES,

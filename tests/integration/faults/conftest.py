@@ -67,7 +67,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield three
 
 
-@pytest.fixture(params=["at_least_once"])
+@pytest.fixture(params=["at_least_once", "exactly_once"])
 def delivery(request: pytest.FixtureRequest) -> str:
     mode: str = request.param
     return mode

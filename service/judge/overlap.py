@@ -32,11 +32,13 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         frame = len(candidate.detector.before) + len(candidate.detector.after)
         if candidate.detector.id.startswith("generic-"):  # their frames tell nothing; the name before the value does
             frame = generic.fits(candidate)
+        layers = candidate.encoding.count("+") + 1 if candidate.encoding else 0
         prefix = len(candidate.detector.prefix_of(candidate.secret.reveal()))
         keyword = len(candidate.keyword or "")
         return (
             specificity(candidate, proved),
             proved,
+            -layers,  # what is read off the text as it stands before what is found inside it
             frame,
             prefix,
             keyword,

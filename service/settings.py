@@ -79,7 +79,8 @@ class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     envelopes: dict[str, str] = {}
     """Topic to envelope, where it is not to be recognised."""
     start_at: Literal["earliest", "latest"] = "earliest"
-    """Where a group begins that has no offsets yet."""
+    """Where a group begins that has no offsets yet. With ``latest``, what is written to a new partition before it is seen
+    (``kafka.metadata_max_age_ms``) is not read."""
     isolation: Literal["read_uncommitted", "read_committed"] = "read_uncommitted"
     fetch_max_wait_ms: int = 100
     fetch_max_bytes: int = 16 * 1024 * 1024

@@ -60,10 +60,12 @@ class Team:
         self._detector = next(d for d in app.load_database()[0].detectors if d.id == "github-personal-access-token")
         self.planted: list[str] = []
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "service", "run", "--workers", "2", "--config", str(self.config)]
+    def start(self, before: str = "pass") -> None:
+        """Starts the supervisor; ``before`` is done in it first."""
+        arguments = ["run", "--workers", "2", "--config", str(self.config)]
+        program = f"import sys; from service.cli import main; {before}; sys.exit(main({arguments!r}))"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", program], env=self._environment, stdout=log, stderr=log)
 
     def signal(self, number: int) -> None:
         assert self.process is not None
@@ -345,3 +347,31 @@ async def test_a_crash_loop_is_told_plainly(unique: str, tmp_path: Path) -> None
     assert any("127.0.0.1:1: nobody listens there" in line["line"] for line in team.told("worker says"))
     pauses = [line["pause_seconds"] for line in team.lines() if line.get("worker") == 0 and "pause_seconds" in line]
     assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
+
+
+async def test_a_worker_that_hangs_is_ended_tells_where_and_comes_back(
+    apache_kafka: Broker, unique: str, tmp_path: Path
+) -> None:
+    team = Team(apache_kafka, unique, tmp_path)
+    team.start("from service import supervisor; supervisor.HANG_SECONDS = 15.0")
+    try:
+        await team.ready()
+        hanging = team.pids()[1]
+        os.kill(hanging, signal.SIGSTOP)
+
+        async def is_told() -> bool:
+            if team.told("worker hangs, ending it") and _runs(hanging):
+                os.kill(hanging, signal.SIGCONT)  # it hangs no more, and gets to the signal that waits for it
+            return len(team.told("worker starting")) == 3
+
+        await team.until(is_told)
+        await team.ready()
+        assert await team.total("sluice_telemetry_worker_starts_total", worker="1", cause="hang") == 1
+    finally:
+        await team.close()
+
+    ended = team.told("worker ended, starting it again")
+    assert [(line["worker"], line["status"]) for line in ended] == [(1, "SIGABRT")]
+    places = [line["line"] for line in team.told("worker says") if line["worker"] == 1]
+    assert any("Fatal Python error: Aborted" in line for line in places)
+    assert any("in run_until_signalled" in line or "runners.py" in line for line in places)

@@ -38,7 +38,7 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
         return (
             specificity(candidate, proved),
             proved,
-            -layers,  # what is read off the text as it stands before what is found inside it
+            -layers if proved else 0,  # of two that are proved, the one that stands in the text before what is inside it
             frame,
             prefix,
             keyword,

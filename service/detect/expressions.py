@@ -409,7 +409,15 @@ def _wire_byte(byte: int) -> str:
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{byte:02x}")
     short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
     plain = char(byte) if short is None else f"{char(byte)}|{short}"
-    return f"(?:\\x5c*(?:{plain}|u00{digits})|%(?:25)*{digits})"
+    return f"(?:{char(byte)}|\\x5c+(?:{plain}|u00{digits})|%(?:25)*{digits})"
+
+
+def _wire_run(run: bytes) -> str:
+    """Fixed bytes that follow each other, plainly as one literal for the engine to find, or with escapes among them."""
+    plain = "".join(map(char, run))
+    if len(run) == 1 or not ESCAPABLE.intersection(run):
+        return "".join(_wire_byte(byte) if byte in ESCAPABLE else char(byte) for byte in run)
+    return f"(?:{plain}|{''.join(_wire_byte(byte) if byte in ESCAPABLE else char(byte) for byte in run)})"
 
 
 def wire(node: Node, trailing: bool = True) -> str:
@@ -426,10 +434,10 @@ def wire(node: Node, trailing: bool = True) -> str:
             if not allowed & ESCAPABLE:
                 return char_set(allowed)
             return f"(?:{char_set(allowed)}|\\x5c+(?:u{_HEX_PAIR}{_HEX_PAIR}|[!-~])|%(?:25)*{_HEX_PAIR})"
-        case Sequence(parts):
+        case Sequence():
             rendered: list[str] = []
-            for part in reversed(parts):
-                rendered.append(wire(part, trailing))
+            for part in reversed(list(_with_runs(node))):
+                rendered.append(_wire_run(part) if isinstance(part, bytes) else wire(part, trailing))
                 trailing = trailing and not rendered[-1]
             return "".join(reversed(rendered))
         case Choice(options):
@@ -481,6 +489,21 @@ def _flat(node: Node) -> Iterator[Node]:
             yield from _flat(part)
     else:
         yield node
+
+
+def _with_runs(node: Node) -> Iterator[Node | bytes]:
+    """The parts of a sequence, fixed bytes that follow each other taken together."""
+    run = b""
+    for part in _flat(node):
+        if isinstance(part, Chars) and len(part.allowed) == 1:
+            run += bytes(part.allowed)
+            continue
+        if run:
+            yield run
+            run = b""
+        yield part
+    if run:
+        yield run
 
 
 def _unfolded(allowed: frozenset[int]) -> frozenset[int]:

@@ -41,7 +41,7 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
         if _language().check(" ".join(phrase)):
             if len(set(phrase)) < _LEAST_DIFFERENT:
                 return CheckResult("placeholder", "a phrase of the documentation")
-            return CheckResult("passed", "its checksum fits", {"words": str(len(phrase))})
+            return CheckResult("passed", "BIP-39 holds", {"words": str(len(phrase))})
     return CheckResult("failed", "the words of the list, but their checksum is wrong")
 
 

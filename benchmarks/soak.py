@@ -146,7 +146,7 @@ class _Soak:
     async def _sample(self) -> None:
         shown = 0.0
         while True:
-            taken = await asyncio.to_thread(self._worker.metric, "sluice_consume_records_total")
+            taken = await asyncio.to_thread(self._worker.metric, "sluice_consume_records_total", self._events)
             now = time.monotonic() - self._began
             self._samples.append(Sample(now, self._worker.memory(), taken))
             if sys.stderr.isatty() or now - shown >= 15:

@@ -55,14 +55,15 @@ class Worker:
                 raise RuntimeError("the service did not become ready")
             time.sleep(0.1)
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels; 0 while it cannot be read."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric over all its labels, or those that hold ``label``; 0 while it cannot be read."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
         except (urllib.error.URLError, OSError):
             return 0.0
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
+        meant = (line for line in lines if line.partition("{")[0].partition(" ")[0] == name and label in line)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in meant)
 
     def memory(self) -> float:
         """Resident memory in MB; 0 where the system does not say."""

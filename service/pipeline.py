@@ -186,7 +186,8 @@ class Pipeline(Stage):
             return [*letters, *self._alerts(seen)], []
         topic = self._settings.sightings_topic
         for one in repeats.join(seen):
-            instead = self._rejected(one.fingerprint)
+            place = (one.topic, one.partition, one.counts[0][0]) if isinstance(one, Sighting) else ("", 0, 0)
+            instead = self._rejected(one.fingerprint, place)
             letters.append(Message(topic, one.fingerprint.encode(), repeats.encode(one), instead=instead))
         return letters, []
 

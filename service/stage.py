@@ -11,7 +11,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from service.consume import source
+from service import __version__
+from service.consume import deadletter, source
 from service.consume.access import explained
 from service.consume.batches import Slab
 from service.consume.offsets import Offsets, Partition
@@ -158,11 +159,16 @@ class Stage:
                 self._metrics.observe("sluice_publish_end_to_end_seconds", max(0.0, time.time() - since / 1000))
 
         topic, key = route or self._settings.publish.topic, alert.fingerprint.encode()
-        return Message(topic, key, _encode(alert.body), instead=self._rejected(alert.fingerprint), acknowledged=acknowledged)
+        where = alert.body["location"]
+        place = (where.get("topic", ""), where.get("partition", 0), where.get("offset", 0))
+        return Message(
+            topic, key, _encode(alert.body), instead=self._rejected(alert.fingerprint, place), acknowledged=acknowledged
+        )
 
-    def _rejected(self, fingerprint: str) -> Message:
-        """The dead letter of an alert that its topic never takes."""
-        return Message(self._settings.dead_letters.topic, fingerprint.encode(), None, [("sluice.reason", b"alert_rejected")])
+    def _rejected(self, fingerprint: str, place: tuple[str, int, int]) -> Message:
+        """The dead letter of an alert that its topic never takes; ``place`` is that of the record it came from."""
+        headers = deadletter.rejected(*place, __version__)
+        return Message(self._settings.dead_letters.topic, fingerprint.encode(), None, headers)
 
     async def _drain(self) -> bool:
         if await self._delivery.drain(self._settings.consume.drain_timeout_ms / 1000):

@@ -63,6 +63,12 @@ def letter(
     return record.key, record.value, headers
 
 
+def rejected(topic: str, partition: int, offset: int, version: str) -> list[tuple[str, bytes | None]]:
+    """Headers of the dead letter of an alert that its sink never takes: the record stays in its topic, and has its place."""
+    record = Record(topic, partition, offset, -1, None, None)
+    return [*letter(record, "alert_rejected", "", version)[2], LEFT_OUT]
+
+
 class Limit:
     """Says when to stop.
 
@@ -211,6 +217,10 @@ class Replayed:
         return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in self._ranges)
 
 
+Content = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
+"""Key, value and headers."""
+
+
 class Outcome(NamedTuple):
     """What a replay did: letters sent back, and those that could not be, by the cause."""
 
@@ -349,17 +359,17 @@ class Letters:
         """A batch of one partition."""
         partition = TopicPartition(self._topic, batch[0].record.partition)
         done = self.done[partition.partition]
-        ready: list[tuple[Letter, bytes | None, bytes | None]] = []
+        ready: list[tuple[Letter, Content]] = []
         for letter in batch:
-            cause, key, value = await self._original(originals, letter)
-            if cause:
-                left[cause] = left.get(cause, 0) + 1
+            content = await self._original(originals, letter)
+            if isinstance(content, str):
+                left[content] = left.get(content, 0) + 1
                 done.leave(letter.record.offset)
             else:
-                ready.append((letter, key, value))
+                ready.append((letter, content))
         if not ready:
             return 0
-        for letter, _, _ in ready:
+        for letter, _ in ready:
             done.add(letter.record.offset)
         done.advance(batch[-1].record.offset + 1)
         metadata = done.metadata
@@ -369,10 +379,10 @@ class Letters:
         if transactional:
             await producer.begin_transaction()
         acknowledged = []
-        for letter, key, value in ready:
+        for letter, (key, value, headers) in ready:
             assert letter.topic is not None
             to = letter.partition if letter.partition in self._partitions[letter.topic] else None
-            acknowledged.append(await producer.send(letter.topic, value, key, to, headers=list(letter.headers) or None))
+            acknowledged.append(await producer.send(letter.topic, value, key, to, headers=list(headers) or None))
         for future in acknowledged:
             await future
         offsets = {partition: OffsetAndMetadata(done.position, metadata)}
@@ -393,30 +403,31 @@ class Letters:
         finally:
             await consumer.stop()
 
-    async def _original(self, originals: Any, letter: Letter) -> tuple[str, bytes | None, bytes | None]:
-        """Why it cannot be sent back, or else key and value; a payload that was left out is fetched from its topic."""
+    async def _original(self, originals: Any, letter: Letter) -> Content | str:
+        """What is sent back, or why nothing is; a payload that was left out is fetched from its topic."""
         if letter.topic is None:
-            return "the letter does not say where it came from", None, None
+            return "the letter does not say where it came from"
         if letter.topic not in self._partitions:
-            return f"there is no topic {letter.topic} any more", None, None
+            return f"there is no topic {letter.topic} any more"
+        record = letter.record
         if not letter.is_left_out:
-            empty = letter.record.key is None and letter.record.value is None
-            return ("it has neither key nor value" if empty else ""), letter.record.key, letter.record.value
+            empty = record.key is None and record.value is None
+            return "it has neither key nor value" if empty else (record.key, record.value, letter.headers)
         gone = "its payload was left out, and is no longer in its topic"
         if letter.offset is None or letter.partition is None or letter.partition not in self._partitions[letter.topic]:
-            return gone, None, None
+            return gone
         where = TopicPartition(letter.topic, letter.partition)
         originals.assign([where])
         first, end = (await originals.beginning_offsets([where]))[where], (await originals.end_offsets([where]))[where]
         if not first <= letter.offset < end:
-            return gone, None, None
+            return gone
         originals.seek(where, letter.offset)
         fetched = await originals.getmany(where, timeout_ms=round(_READ_SECONDS * 1000), max_records=1)
         for records in fetched.values():
             for one in records:
                 if one.offset == letter.offset:
-                    return "", one.key, one.value
-        return gone, None, None
+                    return one.key, one.value, tuple(one.headers)
+        return gone
 
 
 def _record(one: Any) -> Record:

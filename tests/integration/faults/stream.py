@@ -166,7 +166,7 @@ class Stream:
             "SLUICE_CONSUME__DRAIN_TIMEOUT_MS": "2000",
             "SLUICE_CONSUME__COMMIT_INTERVAL_MS": "200",
             "SLUICE_CONSUME__TOPICS": self.events,
-            "SLUICE_CONSUME__CREATE_TOPICS": "false",
+            "SLUICE_VERDICTS__TOPIC": f"verdicts-{unique}",
             "SLUICE_PUBLISH__TOPIC": self.alerts,
             "SLUICE_PUBLISH__MIN_CONFIDENCE": "high",
             "SLUICE_DEAD_LETTERS__TOPIC": self.letters,
@@ -220,6 +220,12 @@ class Stream:
         await self._start_producer()
         where = await self._producer.send_and_wait(self.events, value, **options)
         return where.topic, where.partition, where.offset
+
+    async def plant(self, **options: Any) -> None:
+        """One record with a leak, reckoned with like those of the feed."""
+        secret = self.draw_secret()
+        place = await self.send_one(json.dumps({"type": "log", "message": f"key={secret}"}).encode(), **options)
+        self.planted[place] = fingerprint(secret)
 
     def begin_anew(self) -> None:
         """The topic was made anew: what was planted before is reckoned with, its places are given again."""

@@ -28,14 +28,16 @@ _BODY: Final = r"A-Za-z0-9_+/=.~\-"
 _HEAD: Final = r"A-Za-z_+/=.~\-"
 # Between name and value: no letters or digits but those of escapes (\n, \u003d, %3D), single ones, which in protobuf are
 # lengths, and words such as `value` and `Bearer`.
-# The value: a digit early and much behind it, or late and little behind it, since the engine cannot count both together.
-# No bounds: a counted repeat costs a state for each, a star one in all; what is too far apart falls to `values`.
+# The value: what can be random. A digit early and much behind it; or late, behind a letter, and less behind it, since the
+# engine cannot count both together and words that are joined to a number (`sdk-2012`) are none.
+# Escapes have no bounds: what is too far apart falls to `values`.
 # What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, before a value.
 _GAP: Final = "[^A-Za-z0-9)};]"
 WIRE: Final = (
     rf"{_NAMES.replace('{tail}', '*')}{_GAP}+"
     rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS}){_GAP}+)*(?:[)}};]?\n)?[)}};]?"
-    rf"(?:[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{11}}|[{_HEAD}%\\]{{9}}[{_HEAD}%\\]*[0-9][{_BODY}%\\]{{2}})"
+    rf"(?:(?:[{_HEAD}]{{0,8}}|[{_HEAD}]{{0,8}}[%\\][{_BODY}%\\]*)[0-9][{_BODY}%\\]{{11}}"
+    rf"|[{_HEAD}%\\]{{4,8}}[A-Za-z][0-9][{_BODY}%\\]{{7}}|[{_HEAD}%\\]{{8}}[{_HEAD}%\\]*[A-Za-z][0-9][{_BODY}%\\]{{2}})"
 )
 """The assignment as the engine looks for it on the wire; it ends inside the value."""
 
@@ -55,8 +57,9 @@ MOST_BEFORE: Final = 48
 # `=` only pads a value at its end: inside, it would join a name to what is assigned to it
 _EXACT: Final = expressions.Linear(
     rf"{_NAMES.replace('{tail}', '{0,24}')}{_GAP}{{1,24}}(?:{_WORDS}{_GAP}{{1,12}})?"
-    r"(?:[A-Za-z_+/.~-]{0,48}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
-    r"|[A-Za-z_+/.~-]{9,48}[0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
+    r"(?:[A-Za-z_+/.~-]{0,8}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
+    r"|[A-Za-z_+/.~-]{4,8}[A-Za-z][0-9][A-Za-z0-9_+/.~-]{6}[A-Za-z0-9_+/.~=-]"
+    r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
 )
 _BODY_BYTES: Final = bytes(byte for byte in range(128) if chr(byte).isalnum() or chr(byte) in "_+/.~-")
 

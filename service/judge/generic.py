@@ -296,14 +296,26 @@ _OPTION: Final = re.compile(rb"(?:^|\s)-{1,2}[A-Za-z][\w-]*[ =]{1,4}[\"']?$")
 _BARE_KEY: Final = re.compile(rb"(?:[_.\- \"']key|[a-z]Key|_KEY)[A-Za-z0-9_.-]{0,24}[^A-Za-z0-9]{0,24}$")
 
 
+def _is_made_of_words(candidate: Candidate, body: bytes) -> bool:
+    return bool(
+        _WORDS.match(body) or _IDENTIFIER.match(body) or (not _is_quoted(candidate) and _camel_share(body) > _NAME_OF_CODE)
+    )
+
+
+def _is_wordy_key(candidate: Candidate, body: bytes) -> bool:
+    """True if it is too much like words to be a key of no known provider."""
+    return (
+        _is_made_of_words(candidate, body)
+        or not any(48 <= byte <= 57 for byte in body)
+        or (_is_wordy(body) and not entropy.looks_random(body))
+    )
+
+
 def _key(candidate: Candidate, body: bytes) -> Verdict:
     before = candidate.before[-_NAME_BYTES:]
-    quoted = _is_quoted(candidate)
     digits = any(48 <= byte <= 57 for byte in body)
-    wordy = bool(_WORDS.match(body) or _IDENTIFIER.match(body) or (not quoted and _camel_share(body) > _NAME_OF_CODE))
+    wordy = _is_made_of_words(candidate, body)
     if candidate.detector.id == "generic-secret":
-        if wordy or not digits or (_is_wordy(body) and not entropy.looks_random(body)):  # nearly always, and cheap
-            return Reason.not_a_secret, "words, not a key"
         if not _ASSIGNED.search(before):
             return Reason.not_a_secret, "not assigned to a name that says secret"
         if _CURSOR.search(before):

@@ -116,6 +116,14 @@ def _lowered(finding: Finding, confidence: Confidence, clause: str) -> Finding:
 
 def weigh(candidate: Candidate) -> Finding | Dropped:
     """One candidate, all evidence that it carries in itself."""
+    weighed = _weigh(candidate)
+    # last, since nearly all are dropped for less, and a digest costs more than any of it
+    if isinstance(weighed, Finding) and is_documented(candidate.secret.reveal()):
+        return Dropped(candidate, Reason.placeholder, "the documentation prints it")
+    return weighed
+
+
+def _weigh(candidate: Candidate) -> Finding | Dropped:
     detector = candidate.detector
     secret = candidate.secret.reveal()
     checks: dict[str, str] = {}
@@ -129,8 +137,6 @@ def weigh(candidate: Candidate) -> Finding | Dropped:
             checks[name] = result.outcome
         reasons.append(result.reason)
         facts.update(result.facts)
-    if is_documented(secret):
-        return Dropped(candidate, Reason.placeholder, "the documentation prints it")
     body = _body(detector, secret)
     if detector.entropy == 0 and (detector.before or detector.checks):
         verdict, clause = generic.weigh(candidate, body, checks)

@@ -130,8 +130,6 @@ def weigh(candidate: Candidate, body: bytes, checks: Mapping[str, str]) -> Verdi
     clause = clause or doubt(body)
     if clause is not None and isinstance(verdict[0], Confidence):
         verdict = Confidence.low, clause
-    if verdict[1] in _WORD_FOR_ONE and not detector.is_generic:
-        return Reason.placeholder, verdict[1]  # told by a generic detector, without a provider's name
     return verdict
 
 

@@ -34,8 +34,9 @@ from service.judge.documented import is_documented
 from service.judge.placeholder import doubt, sequential_share, slot, walks_far
 from service.judge.reasons import Dropped, Reason
 from service.judge.surroundings import Kind
-from service.records import Candidate, Confidence, Detector, Finding, shannon
+from service.records import Candidate, Confidence, Detector, Finding, Severity, shannon
 
+_MASKED: Final = re.compile(rb"[-_.]?(?:[#*xX]{4}|(?:\xe2\x80\xa2){3})")
 _FILE: Final = re.compile(rb"\.(?:png|jpe?g|gif|svg|ico|webp|css|js|mjs|map|html?|woff2?|ttf|pdf|zip|gz)\b")
 _SURE_PREFIX: Final = 4
 """A prefix of so many characters is no chance, however little random stands behind it."""
@@ -78,6 +79,7 @@ def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None =
         kept, joined = companions.join(kept, text)
         dropped.extend(Dropped(f.candidate, Reason.joined, "a part of a finding near by") for f in joined)
         kept = [_marked(finding, text) for finding in kept]
+    kept = [_lowered(f, Confidence.low, "public by design") if f.severity is Severity.info else f for f in kept]
     return Judgement(kept, dropped)
 
 
@@ -146,6 +148,8 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
     empty = slot(body)
     if empty is not None:
         return Dropped(candidate, Reason.placeholder, empty)
+    if _MASKED.match(candidate.after):
+        return Dropped(candidate, Reason.placeholder, "it goes on in masked characters")
     if _FILE.match(candidate.after):
         return Dropped(candidate, Reason.other_name, "a part of a file's name")
     assigned = context.name_of(candidate.before)

@@ -64,9 +64,12 @@ _EXACT: Final = expressions.Linear(
     r"|[A-Za-z_+/.~-]{4,8}[A-Za-z][0-9][A-Za-z0-9_+/.~-]{6}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
 )
+# In quotes; and without them, where names of code stand all day and numbers begin with `0x`: two digits near each other.
 _RANDOM: Final = "(?:[A-Za-z_-]{0,8}[0-9][A-Za-z0-9_-]{11}|[A-Za-z_-]{4,8}[A-Za-z][0-9][A-Za-z0-9_-]{7})"
+_BARE: Final = "(?:[A-Za-z_-]{1,8}[0-9]|[1-9]|0[0-9A-WYZa-wyz_-])(?:[A-Za-z_-]{0,8}[0-9][A-Za-z0-9_-]{9})"
 _QUOTE: Final = r"(?:[\"'`]|\x5c+(?:[\"'`]|u002[27]|u0060)|%(?:25)*(?:2[27]|60))"
-NAMED_WIRE: Final = rf"[A-Za-z0-9_](?: :?(?:=|\x5c+u003[dD]|%(?:25)*3[dD]) {_QUOTE}?| {_QUOTE}){_RANDOM}"
+_EQUALS: Final = r":?(?:=|\x5c+u003[dD]|%(?:25)*3[dD])"
+NAMED_WIRE: Final = rf"[A-Za-z0-9_] (?:(?:{_EQUALS} )?{_QUOTE}{_RANDOM}|{_EQUALS} {_BARE})"
 """A random value that is given to a name which does not say secret: it is one where the name is a provider's."""
 
 NAMED_BEFORE: Final = 40
@@ -75,7 +78,7 @@ NAMED_BEFORE: Final = 40
 NAMED_REACH: Final = 48
 """From the end of a name to where a hit in its value ends: at most so much in decoded text."""
 
-_NAMED: Final = expressions.Linear(rf"[A-Za-z0-9_](?: :?= [\"'`]?| [\"'`]){_RANDOM}[A-Za-z0-9_+/.~-]*=*")
+_NAMED: Final = expressions.Linear(rf"[A-Za-z0-9_] (?:(?::?= )?[\"'`]{_RANDOM}|:?= {_BARE})[A-Za-z0-9_+/.~-]*=*")
 _BODY_BYTES: Final = bytes(byte for byte in range(128) if chr(byte).isalnum() or chr(byte) in "_+/.~-")
 
 

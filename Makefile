@@ -19,7 +19,7 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP) ## see it at work: an embedded broker, generated events, alerts; SECONDS=30 by default
 	$(BIN)/sluice demo --seconds $(or $(SECONDS),30)
 
-test: $(STAMP) check tools $(if $(filter true,$(CI)),proofs) ## style, types, rooms, and every test
+test: $(STAMP) check tools $(if $(filter true,$(CI)),audit proofs) ## style, types, rooms, and every test
 	$(BIN)/python -m pytest
 
 faults: $(STAMP) ## break everything that can break, for long; SEED=… ROUNDS=100

@@ -6,9 +6,6 @@ is *assigned*: ``ACME_TOKEN=…``, ``"apiKey": "…"``, ``--api-key …``, ``- n
 one expression for the assignment stands in the database for all of these types, however many they are, and only where it hits
 are the providers' names looked for.
 
-Where a value that can hardly be anything but random is given to another name (``acme = "…"``, ``acme '…'``), it is a secret if
-that name is a provider's: :data:`NAMED_WIRE`. A word, a number or a member of JSON would hit all day, so it asks for more.
-
 :data:`WIRE` is that expression for raw bytes, looser than :func:`values`, which says of decoded text exactly where assigned
 values begin.
 """
@@ -64,42 +61,17 @@ _EXACT: Final = expressions.Linear(
     r"|[A-Za-z_+/.~-]{4,8}[A-Za-z][0-9][A-Za-z0-9_+/.~-]{6}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
 )
-# In quotes; and without them, where names of code stand all day and numbers begin with `0x`: two digits near each other.
-_RANDOM: Final = "(?:[A-Za-z_-]{0,8}[0-9][A-Za-z0-9_-]{11}|[A-Za-z_-]{4,8}[A-Za-z][0-9][A-Za-z0-9_-]{7})"
-_BARE: Final = "(?:[A-Za-z_-]{1,8}[0-9]|[1-9]|0[0-9A-WYZa-wyz_-])(?:[A-Za-z_-]{0,8}[0-9][A-Za-z0-9_-]{9})"
-_QUOTE: Final = r"(?:[\"'`]|\x5c+(?:[\"'`]|u002[27]|u0060)|%(?:25)*(?:2[27]|60))"
-_EQUALS: Final = r":?(?:=|\x5c+u003[dD]|%(?:25)*3[dD])"
-NAMED_WIRE: Final = rf"[A-Za-z0-9_] (?:(?:{_EQUALS} )?{_QUOTE}{_RANDOM}|{_EQUALS} {_BARE})"
-"""A random value that is given to a name which does not say secret: it is one where the name is a provider's."""
-
-NAMED_BEFORE: Final = 40
-"""So near before such a value the provider's name stands."""
-
-NAMED_REACH: Final = 48
-"""From the end of a name to where a hit in its value ends: at most so much in decoded text."""
-
-_NAMED: Final = expressions.Linear(rf"[A-Za-z0-9_] (?:(?::?= )?[\"'`]{_RANDOM}|:?= {_BARE})[A-Za-z0-9_+/.~-]*=*")
 _BODY_BYTES: Final = bytes(byte for byte in range(128) if chr(byte).isalnum() or chr(byte) in "_+/.~-")
 
 
 def values(window: bytes) -> Iterator[tuple[int, int]]:
-    """Where the values begin and end, left to right, that are assigned to names which say secret."""
-    return _found(_EXACT, window)
-
-
-def named(window: bytes) -> Iterator[tuple[int, int]]:
-    """Where the values begin and end, left to right, that are given to other names."""
-    return _found(_NAMED, window)
-
-
-def _found(expression: expressions.Linear, window: bytes) -> Iterator[tuple[int, int]]:
-    """Where values of a decoded text begin and end.
+    """Where the assigned values of a decoded text begin and end, left to right.
 
     A value is what stands behind the last character that cannot be part of one: a group in the expression would say the
     same, and cost ten times as much.
     """
     at = 0
-    while (found := expression.search(window, at)) is not None:
+    while (found := _EXACT.search(window, at)) is not None:
         start, end = found[0]
         yield start + len(window[start:end].rstrip(b"=").rstrip(_BODY_BYTES)), end
         at = end

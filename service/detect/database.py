@@ -55,8 +55,8 @@ OPAQUE: Final = r'(?:data_base64|bytesValue)\x5c*"'
 class Pattern(msgspec.Struct, frozen=True, array_like=True):
     """One expression of the database.
 
-    ``detector`` is an index, -1 where it stands for no single one; ``kind`` is ``plain``, ``mark``, ``assignment``, ``named``
-    or the name of an encoding; ``length`` and ``phase`` are those of :class:`service.detect.encodings.Image`.
+    ``detector`` is an index, -1 where it stands for no single one; ``kind`` is ``plain``, ``mark``, ``assignment`` or the
+    name of an encoding; ``length`` and ``phase`` are those of :class:`service.detect.encodings.Image`.
     """
 
     detector: int
@@ -154,7 +154,6 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
                     seen.add(image)
                     yield Pattern(index, image.kind, image.expression, image.length, image.phase)
     yield Pattern(-1, "assignment", assignment.WIRE)
-    yield Pattern(-1, "named", assignment.NAMED_WIRE)
     for expression in COMPRESSED.values():
         yield Pattern(-1, "mark", expression)
     yield Pattern(-1, "mark", OPAQUE)

@@ -135,23 +135,18 @@ class Scanner:
             plain: defaultdict[int, list[int]] = defaultdict(list)
             encoded: list[Hit] = []
             assigned: list[int] = []
-            named: list[int] = []
             for pattern, end in piece:
                 about = self.database.patterns[pattern]
                 if about.kind == "plain":
                     plain[about.detector].append(end)
                 elif about.kind == "assignment":
                     assigned.append(end)
-                elif about.kind == "named":
-                    named.append(end)
                 elif about.kind != "mark":
                     encoded.append((pattern, end))
             for detector, ends in plain.items():
                 yield from self._plain(text, detector, ends, depth, unwrapped)
             for cluster in _clusters(assigned):
                 yield from self._assigned(text, cluster, depth, unwrapped)
-            for cluster in _clusters(named):
-                yield from self._named(text, cluster)
             if depth < MOST_LAYERS:
                 for pattern, end in encoded:
                     about = self.database.patterns[pattern]
@@ -189,36 +184,22 @@ class Scanner:
         missed = True
         if values:
             near = self._keywords(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
-            for candidate in self._of_values(text, values, near, sorted({*self.database.always, *near})):
-                missed = False
-                yield candidate
+            for index in sorted({*self.database.always, *near}):
+                capture = self._capture(index)
+                detector = self.database.detectors[index]
+                for start, end in values:
+                    if detector.keywords and not _may_reach(near[index], start, end):
+                        continue
+                    stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
+                    for match in capture.matches(text, max(0, start - _MARGIN), stop):
+                        if match.start > start + assignment.MOST_BEFORE:
+                            break
+                        keyword = _longest_near(near[index], match) if detector.keywords else None
+                        if keyword or not detector.keywords:
+                            missed = False
+                            yield _candidate(text, detector, Span(match.start, match.end), keyword)
         if missed and depth < MOST_LAYERS and _ESCAPED.search(text, max(0, ends[0] - _CLOSE), ends[-1] + _MARGIN):
             yield from self._layer(text, "plain", ends[0], 4 * assignment.LONGEST_SEEN, 0, depth, unwrapped)
-
-    def _named(self, text: bytes, ends: list[int]) -> Iterator[Candidate]:
-        """The secrets of providers whose name a value is given to."""
-        begin = max(0, ends[0] - assignment.NAMED_REACH)
-        for start, stop in assignment.named(text[begin : ends[-1] + assignment.LONGEST_SEEN]):
-            near = self._keywords(text, max(0, begin + start - assignment.NAMED_BEFORE), begin + start)
-            yield from self._of_values(text, [(begin + start, begin + stop)], near, sorted(near))
-
-    def _of_values(
-        self, text: bytes, values: list[tuple[int, int]], near: dict[int, list[tuple[str, int]]], detectors: list[int]
-    ) -> Iterator[Candidate]:
-        """What detectors find in values, each where one of its keywords is near enough."""
-        for index in detectors:
-            capture = self._capture(index)
-            detector = self.database.detectors[index]
-            for start, end in values:
-                if detector.keywords and not _may_reach(near[index], start, end):
-                    continue
-                stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
-                for match in capture.matches(text, max(0, start - _MARGIN), stop):
-                    if match.start > start + assignment.MOST_BEFORE:
-                        break
-                    keyword = _longest_near(near[index], match) if detector.keywords else None
-                    if keyword or not detector.keywords:
-                        yield _candidate(text, detector, Span(match.start, match.end), keyword)
 
     def _keywords(self, text: bytes, begin: int, stop: int) -> dict[int, list[tuple[str, int]]]:
         """The keywords in a part of the text and where each ends, by the detectors whose they are."""

@@ -25,13 +25,11 @@ _CAMEL: Final = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Name(NamedTuple):
-    """The name that a value is assigned to. All are False where none can be seen."""
+    """The name that a value is assigned to. Both are False where none can be seen."""
 
     assigned: bool
     identifying: bool
     """The name says that the value is an identifier or a digest, and no word of it says secret."""
-    secretive: bool
-    """A word of it says secret."""
 
 
 _NAME_BYTES: Final = 64
@@ -58,6 +56,4 @@ def is_identifying(name: bytes) -> bool:
 def name_of(before: bytes) -> Name:
     """Reads the name off the bytes that stand before a value."""
     found = _ASSIGNED.search(before[-_NAME_BYTES:])
-    if found is None:
-        return Name(False, False, False)
-    return Name(True, is_identifying(found[1]), bool(_SECRETIVE.search(found[1])))
+    return Name(False, False) if found is None else Name(True, is_identifying(found[1]))

@@ -7,7 +7,7 @@ The model. What proves more comes first, and only one line of it counts; what st
 | a check passed: checksum, structure, curve (*proved*) | high |
 | a prefix or a frame of its own, and random enough (*own*) | high |
 | a password in a URL; a generic format that proves itself | high |
-| a keyword near, and assigned to a name that says secret (*keyword*) | medium |
+| a keyword near, and assigned to a name (*keyword*) | medium |
 | a random value assigned to the name of a key, a made-up one to that of a password (*generic*) | medium |
 | a keyword near, and no name | low |
 | a check failed; less random than such secrets are; a word of documentation, a walk along the alphabet (*doubt*) | low |
@@ -161,8 +161,7 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
         if not _is_sure_of_its_form(detector, secret, body):
             return Dropped(candidate, reason, clause)
         return Finding(candidate, detector.severity, Confidence.low, checks, (*reasons, clause), facts)
-    told = assigned.assigned and (assigned.secretive or not detector.assigned)
-    confidence = _confidence(detector, checks, told, reasons)
+    confidence = _confidence(detector, checks, assigned.assigned, reasons)
     if sequential_share(body) > 0.4:
         confidence = Confidence.low
         reasons.append("it walks along the alphabet or a keyboard")

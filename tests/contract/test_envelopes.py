@@ -630,7 +630,7 @@ def hit_by(loaded: Database, inspector: Inspector, record: Record, kinds: Sequen
     """The detectors that the raw bytes make somebody look for."""
     patterns = [loaded.patterns[pattern] for pattern, _ in inspector.hits(slab_of(record).data)]
     hit = {loaded.detectors[pattern.detector].id for pattern in patterns if pattern.kind in kinds and pattern.detector >= 0}
-    if any(pattern.kind in ("assignment", "named") for pattern in patterns):
+    if any(pattern.kind == "assignment" for pattern in patterns):
         hit |= {detector.id for detector in loaded.detectors if getattr(detector, "assigned", False)}
     return hit
 

@@ -46,14 +46,6 @@ expression = '[^\s/"@]{6,60}'
 after = '@[a-z]'
 entropy = 0
 examples = ["acme://bob:{secret}@db"]
-
-[[secret]]
-id = "acme-hub-key"
-name = "Acme hub key"
-severity = "high"
-expression = '[a-z0-9]{24}'
-keywords = ["acmehub"]
-examples = ["ACMEHUB_KEY={secret}"]
 """
 
 

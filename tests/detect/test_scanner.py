@@ -79,30 +79,6 @@ def test_a_url_in_percent_encoding_is_found(scanner: Scanner) -> None:
     assert found(scanner, f"next={url}".encode()) == [("acme-url", b"Tr0ub4dor", "percent")]
 
 
-KEY = "k7q2m9x4v8b1n6c3z5l0p7w2"
-
-
-@pytest.mark.parametrize("line", ["acmehub_token={}", "ACMEHUB = '{}'", 'acmehub := "{}"', "acmehub {!r}", "acmehub = {}"])
-def test_a_key_without_a_format_is_found_where_it_is_given_to_a_name_that_says_secret_or_the_provider(
-    scanner: Scanner, line: str
-) -> None:
-    assert found(scanner, line.format(KEY).encode()) == [("acme-hub-key", KEY.encode(), None)]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "other = '{}'",
-        "acmehub\n\n" + " " * 40 + "id = '{}'",
-        'acmehub: "{}"',
-        "acmehub = some_name_of_a_class_2",
-        "acmehub '{}",
-    ],
-)
-def test_elsewhere_it_is_none(scanner: Scanner, line: str) -> None:
-    assert found(scanner, line.format(KEY[:16] if line.endswith("'{}") else KEY).encode()) == []
-
-
 @pytest.mark.parametrize(
     "text",
     [

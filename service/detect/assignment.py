@@ -18,9 +18,10 @@ from typing import Final
 from service.detect import expressions
 
 _NAMES: Final = (
-    # `key` goes on with no letter: keywords, keyboards and key ids are no secrets
-    "(?:(?:(?i:[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key|app ?key"
-    "|api ?key)|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
+    # `key` goes on with no letter: keywords, keyboards and key ids are no secrets. Nor is a `license_key` in lower case, which
+    # names a licence, nor a `database_key`
+    "(?:(?:(?i:(?:[^e]|[^s]e)[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key"
+    "|app ?key|api ?key)|LICENSE_KEY|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
     "|(?i:token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
 )
 _WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"

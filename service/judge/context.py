@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_ASSIGNED: Final = re.compile(
+import re2
+
+_BYTES: Final = re2.Options()
+_BYTES.encoding = re2.Options.Encoding.LATIN1
+# RE2, since an expression that ends at the end is tried from every place before it by an engine that backtracks
+_ASSIGNED: Final = re2.compile(
     rb"([\w.$\-]*[\w$])[\"'`\]\)\\]{0,4}"
     rb"(?:[ \t]{0,20}(?:=>|:=|[|!=]{0,2}={1,3}|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
-    rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$"
+    rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$",
+    _BYTES,
 )
 _SECRETIVE: Final = re.compile(
     rb"key|token|secret|passw|passwd|pwd|passphrase|auth|cred|api|sign|priv|access|bearer|login|salt|hook|licen[sc]e|value|sas|cookie",
@@ -39,7 +45,7 @@ _NAME_BYTES: Final = 64
 def word_before(before: bytes) -> bytes:
     """The name that a value is assigned to; empty where none can be seen."""
     found = _ASSIGNED.search(before[-_NAME_BYTES:])
-    return found[1] if found else b""
+    return bytes(found.group(1)) if found else b""
 
 
 def words_of(name: bytes) -> list[bytes]:
@@ -56,4 +62,4 @@ def is_identifying(name: bytes) -> bool:
 def name_of(before: bytes) -> Name:
     """Reads the name off the bytes that stand before a value."""
     found = _ASSIGNED.search(before[-_NAME_BYTES:])
-    return Name(False, False) if found is None else Name(True, is_identifying(found[1]))
+    return Name(False, False) if found is None else Name(True, is_identifying(found.group(1)))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import re2
 
 _BYTES: Final = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1
-# RE2, since an expression that ends at the end is tried from every place before it by an engine that backtracks
-_ASSIGNED: Final = re2.compile(
+
+
+def anchored(expression: bytes) -> Any:
+    """An expression that ends at the end, by RE2: an engine that backtracks tries it from every place before that."""
+    return re2.compile(expression, _BYTES)
+
+
+_ASSIGNED: Final = anchored(
     rb"([\w.$\-]*[\w$])[\"'`\]\)\\]{0,4}"
     rb"(?:[ \t]{0,20}(?:=>|:=|[|!=]{0,2}={1,3}|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
-    rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$",
-    _BYTES,
+    rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$"
 )
 _SECRETIVE: Final = re.compile(
     rb"key|token|secret|passw|passwd|pwd|passphrase|auth|cred|api|sign|priv|access|bearer|login|salt|hook|licen[sc]e|value|sas|cookie",

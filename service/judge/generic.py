@@ -265,12 +265,12 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     return Confidence.medium, "assigned to the name of a password"
 
 
-_ASSIGNED: Final = re.compile(
-    rb"(?:secret|token|api[_. -]?key|access[_.-]?key|auth[_.-]?key|private[_.-]?key|client[_.-]?key|(?:en|de)cryption[_.-]?key"
-    rb"|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat|passw(?:or)?d|passwd"
+_ASSIGNED: Final = context.anchored(
+    rb"(?i)(?:secret|token|api[_. -]?key|access[_.-]?key|auth[_.-]?key|private[_.-]?key|client[_.-]?key"
+    rb"|(?:en|de)cryption[_.-]?key|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat|passw(?:or)?d|passwd"
     rb"|[_.\- \"']key|[a-z]Key|_KEY|[_\- ]auth|authorization|[_-]pwd|oauth)[A-Za-z0-9_.-]{0,24}"
     # name = value
-    rb"(?:[\"'\])\\]{0,4}[ \t]{0,20}(?:(?:=>|:=|\|\|=|[!=]?={1,3}|>|<-)[\s\\]{0,20}|:(?=[\s\\\"'`])[\s\\]{0,20}|:)"
+    rb"(?:[\"'\])\\]{0,4}[ \t]{0,20}(?:(?:=>|:=|\|\|=|[!=]?={1,3}|>|<-)[\s\\]{0,20}|:[\s\\]{0,20})"
     rb"(?:[@bru]?[\"'`\\(\[]{0,4}|<!\[CDATA\[)"
     # call('name', 'value')
     rb"|[\"'][ \t]{0,20},[\s]{0,20}[\"'`\\]{1,4}"
@@ -279,8 +279,7 @@ _ASSIGNED: Final = re.compile(
     rb"[\s{]{0,8}(?:[\"']stringValue[\"']:[ \t]{0,4})?[\"'\\]{0,3}"
     # setter("value"), --name value, name is value
     rb"|\([ \t]{0,4}[\"'`]"
-    rb"|(?: is| was)?[ \t=:]{1,24}[\"'`\\]{0,2})(?:Bearer |Basic |Token |token )?$",
-    re.IGNORECASE,
+    rb"|(?: is| was)?[ \t=:]{1,24}[\"'`\\]{0,2})(?:Bearer |Basic |Token |token )?$"
 )
 _NAME_BYTES: Final = 96
 _CURSOR: Final = re.compile(

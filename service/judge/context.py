@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import re2
+from service.judge import linear
 
-_BYTES: Final = re2.Options()
-_BYTES.encoding = re2.Options.Encoding.LATIN1
-
-
-def anchored(expression: bytes) -> Any:
-    """An expression that ends at the end, by RE2: an engine that backtracks tries it from every place before that."""
-    return re2.compile(expression, _BYTES)
-
-
-_ASSIGNED: Final = anchored(
+_ASSIGNED: Final = linear.compiled(
     rb"([\w.$\-]*[\w$])[\"'`\]\)\\]{0,4}"
     rb"(?:[ \t]{0,20}(?:=>|:=|[|!=]{0,2}={1,3}|:)[ \t\r\n]{0,8}|>[ \t\r\n]{0,8}|[ \t]{0,4}[,(][ \t]{0,4}|[ \t]{1,4})"
     rb"(?:[\\\"'`\[({>|<@bBrRuUfL \t-]|&quot;|Bearer |Basic |Token ){0,8}$"

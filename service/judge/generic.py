@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from service.judge import context, entropy
+from service.judge import context, entropy, linear
 from service.judge.placeholder import SLOT_WORD, doubt, sequential_share, slot
 from service.judge.reasons import Reason
 from service.records import Candidate, Confidence, shannon
@@ -265,7 +265,7 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
     return Confidence.medium, "assigned to the name of a password"
 
 
-_ASSIGNED: Final = context.anchored(
+_ASSIGNED: Final = linear.compiled(
     rb"(?i)(?:secret|token|api[_. -]?key|access[_.-]?key|auth[_.-]?key|private[_.-]?key|client[_.-]?key"
     rb"|(?:en|de)cryption[_.-]?key|signing[_.-]?key|account[_.-]?key|shared[_.-]?key|license[_.-]?key|credential|bearer|salt|[_-]pat|passw(?:or)?d|passwd"
     rb"|[_.\- \"']key|[a-z]Key|_KEY|[_\- ]auth|authorization|[_-]pwd|oauth)[A-Za-z0-9_.-]{0,24}"

@@ -39,7 +39,7 @@ import msgspec
 import re2
 
 from service.errors import SettingsError, nearest
-from service.judge import globs
+from service.judge import globs, linear
 from service.judge.reasons import Reason
 from service.records import Finding, Location, Span
 
@@ -175,7 +175,7 @@ def _entry(path: Path, number: int, table: Any) -> Entry:
                 raise SettingsError(f"{place}: {key}: {pattern!r}: {clause}")
     if entry.expression:
         try:
-            _expression(entry.expression)
+            linear.compiled(entry.expression.encode())
         except re2.error as error:
             raise SettingsError(f"{place}: expression: RE2 refuses it: {error}") from error
     return entry
@@ -230,19 +230,12 @@ def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) and value else tuple(value)
 
 
-def _expression(text: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.encoding = re2.Options.Encoding.LATIN1
-    return re2.compile(text.encode(), options)
-
-
 def _matcher(entry: Entry) -> Callable[[Finding, Location, str], bool]:
     fingerprints = frozenset(_several(entry.fingerprint))
     paths = [globs.of_paths(pattern) for pattern in _several(entry.path)]
     detectors = [globs.of_words(pattern) for pattern in _several(entry.detector)]
     commits = tuple(commit.lower() for commit in _several(entry.commit))
-    expression = _expression(entry.expression) if entry.expression else None
+    expression = linear.compiled(entry.expression.encode()) if entry.expression else None
 
     def matches(finding: Finding, location: Location, fingerprint: str) -> bool:
         return (

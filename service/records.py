@@ -215,6 +215,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entropy: float | None = None
     assigned: bool = False
     """True if it is looked for only where a value is assigned to a name that says secret."""
+    standard: bool = False
+    """True if its form is a standard's and tells no provider."""
     checks: Sequence[str] = ()
     companions: Sequence[str] = ()
     risk: str = ""
@@ -236,7 +238,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_generic(self) -> bool:
         """True if it stands for secrets of no known provider."""
-        return self.category == "generic"
+        return self.standard or self.category == "generic"
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):

@@ -44,6 +44,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boundary: str = "token"
     entropy: float | None = None
     assigned: bool | None = None
+    standard: bool = False
     checks: list[str] = []
     companions: list[str] = []
     risk: str = ""

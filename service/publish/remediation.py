@@ -80,7 +80,9 @@ def kind(detector: Detector) -> Kind:
 
 def named(detector: Detector) -> bool:
     """True if a company issued it that can be asked: not so for a password, a wallet, or a key or database of one's own."""
-    return detector.category not in ("generic", "private_key") and kind(detector) not in (Kind.wallet, Kind.connection)
+    if detector.is_generic or detector.category == "private_key":
+        return False
+    return kind(detector) not in (Kind.wallet, Kind.connection)
 
 
 def term(detector: Detector) -> str:

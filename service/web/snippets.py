@@ -72,7 +72,7 @@ def _template(language: str, store: str) -> str:
 
 def names(detector: Detector) -> Names:
     """The names of the detector's secret: those of its examples where they tell, else those of its id."""
-    own_name = detector.category not in ("generic", "private_key")
+    own_name = not detector.is_generic and detector.category != "private_key"
     provider = (re.sub(r"[^a-z0-9]+", "-", detector.provider.lower()).strip("-") if own_name else "app") or "service"
     variable = next((found[1] for example in detector.examples if (found := _ASSIGNED.search(example))), "")
     if not variable:

@@ -18,7 +18,9 @@ KINDS = {
     "keyword": Detector(
         id="a-keyword", name="", provider="", category="cloud", severity=Severity.high, expression="x", keywords=["acme"]
     ),
-    "shape": Detector(id="json-web-token", name="", provider="", category="generic", severity=Severity.high, expression="x"),
+    "shape": Detector(
+        id="json-web-token", name="", provider="", category="identity", severity=Severity.high, expression="x", standard=True
+    ),
     "assignment": Detector(
         id="generic-secret", name="", provider="", category="generic", severity=Severity.high, expression="x"
     ),

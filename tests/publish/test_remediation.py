@@ -101,7 +101,7 @@ def test_the_place_is_named(location: Location, told: str) -> None:
     [
         ({"severity": Severity.info}, "No hurry"),
         ({"id": "acme-private-key", "category": "crypto_blockchain"}, "new wallet"),
-        ({"id": "bcrypt-password-hash", "category": "generic"}, "Change the password behind"),
+        ({"id": "bcrypt-password-hash", "category": "password_hash", "standard": True}, "Change the password behind"),
         ({"id": "ansible-vault-payload", "category": "generic"}, "Change the secrets inside"),
         ({"id": "openssh-private-key", "category": "private_key"}, "Replace this"),
         ({"id": "acme-smtp-password"}, "Change this"),

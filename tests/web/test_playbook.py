@@ -306,7 +306,7 @@ def test_risks_are_weighed_by_what_the_secret_opens() -> None:
         ("acme-connection-uri", {}, Kind.connection),
         ("acme-smtp-password", {}, Kind.password),
         ("1password-connect-token", {}, Kind.token),
-        ("bcrypt-password-hash", {"category": "generic"}, Kind.hash),
+        ("bcrypt-password-hash", {"category": "password_hash"}, Kind.hash),
         ("acme-api-key", {}, Kind.key),
     ],
 )

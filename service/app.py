@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from service import __version__, proof
 from service.consume import source
@@ -37,7 +37,7 @@ from service.probe import request
 from service.probe.prober import OnResult, Prober
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
-from service.records import Confidence, Detector, Record, Secret, Validity
+from service.records import Confidence, Detector, Record, Ruling, Secret, Severity, Validity
 from service.settings import Probe, Settings, changed, with_live
 from service.stage import Stage
 from service.telemetry import crash, logs
@@ -207,11 +207,15 @@ def _folders(settings: Settings) -> list[Path]:
     return [Path(folder) for folder in settings.detect.folders]
 
 
-def _inspector_of(loaded: Database, settings: Settings, fingerprinter: Fingerprinter) -> Inspector:
+def _policy_of(settings: Settings, fingerprinter: Fingerprinter) -> Policy:
     policy = Policy(let_pass(settings), Rules(settings.rules.listed), fingerprinter.secret)
     for told in policy.suppression.told():
         if told.entry.is_over(datetime.date.today()):
             _log.warning("an entry of an allow-list is over", entry=told.entry.source, expired=str(told.entry.expires))
+    return policy
+
+
+def _inspector_of(loaded: Database, settings: Settings, policy: Policy) -> Inspector:
     least = Confidence(settings.publish.min_confidence)
     audit = settings.publish.audit_topic is not None
     return inspector(loaded, least, dict(settings.consume.envelopes), policy=policy, audit=audit)
@@ -235,7 +239,8 @@ class Service:
         prove_probe(settings.probe, loaded.detectors)
         self.detectors = loaded.detectors
         self.library = Library(loaded.detectors, _folders(settings))
-        self._inspector = _inspector_of(loaded, settings, self._fingerprinter)
+        self._policy = _policy_of(settings, self._fingerprinter)
+        self._inspector = _inspector_of(loaded, settings, self._policy)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self.pipeline: Pipeline | None = None
@@ -313,12 +318,13 @@ class Service:
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
                 await loop.run_in_executor(aside, compile_aside, folders, disabled)
             loaded, digest = await loop.run_in_executor(None, load_database, folders, disabled)
-            fresh = _inspector_of(loaded, settings, self._fingerprinter)
+            policy = _policy_of(settings, self._fingerprinter)
+            fresh = _inspector_of(loaded, settings, policy)
         except (SluiceError, OSError, BrokenExecutor) as error:
             self.metrics.count("sluice_detect_reloads_total", outcome="refused")
             _log.error("detectors not reloaded, the former ones stay", error=str(error))
             return False
-        self._inspector, self.detectors = fresh, loaded.detectors
+        self._policy, self._inspector, self.detectors = policy, fresh, loaded.detectors
         self.library = Library(loaded.detectors, folders)
         self._describe(loaded, digest)
         self.metrics.count("sluice_detect_reloads_total", outcome="taken")
@@ -426,10 +432,11 @@ class Service:
                 self.metrics,
                 lambda provider: self.library.knowledge(provider),
                 asking.submit if asking else None,
+                self._rule,
             )
             loop.run_in_executor(None, self.library.read)
             if settings.repeats.enabled:
-                self._ledger = Ledger(settings, self._fingerprinter, self.verdicts, self.metrics)
+                self._ledger = Ledger(settings, self._fingerprinter, self.verdicts, self.metrics, self._rule)
             await self._run_stages()
         finally:
             for task in beside:
@@ -439,6 +446,10 @@ class Service:
                 await asking.stop()
             await decisions.stop()
             await self.server.stop()
+
+    def _rule(self, body: Mapping[str, Any], severity: Severity, validity: Validity) -> Ruling:
+        """What the rules of now make of an alert."""
+        return self._policy.rules.of_alert(body, severity, validity)
 
     def _answered(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str, at: float) -> None:
         """A provider was asked about a secret."""

@@ -28,7 +28,7 @@ from service.consume.offsets import Partition
 from service.errors import SourceError
 from service.publish import repeats
 from service.publish.fingerprint import Fingerprinter
-from service.publish.repeats import Answer, Outcome, Repeats
+from service.publish.repeats import Answer, Outcome, Repeats, Rule
 from service.publish.schemas import audit
 from service.publish.sinks.kafka import Message
 from service.publish.verdicts import Verdicts
@@ -43,12 +43,20 @@ TICK_SECONDS: Final = 1.0
 
 
 class Ledger(Stage):
-    """The loop of one worker, from sightings to alerts."""
+    """The loop of one worker, from sightings to alerts. ``rule`` says what the rules of the settings make of an update."""
 
-    def __init__(self, settings: Settings, fingerprinter: Fingerprinter, verdicts: Verdicts, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fingerprinter: Fingerprinter,
+        verdicts: Verdicts,
+        metrics: Metrics,
+        rule: Rule | None = None,
+    ) -> None:
         super().__init__(settings, metrics, own=settings.sightings_topic)
         self._fingerprinter = fingerprinter
         self._verdicts = verdicts
+        self._rule = rule
         self._audit = audit.Audit(settings.publish.audit_topic, fingerprinter)
         self._partitions = 1
         self._known: dict[int, Repeats] = {}
@@ -110,7 +118,7 @@ class Ledger(Stage):
     def _told(self, outcomes: list[Outcome], partition: int) -> list[tuple[int, Outcome]]:
         for outcome in outcomes:
             if outcome.silenced:
-                self._metrics.count("sluice_judge_dropped_total", outcome.occurrences, reason=outcome.silenced.named)
+                self._metrics.count("sluice_judge_dropped_total", outcome.occurrences, reason=outcome.silenced.reason)
         return [(partition, outcome) for outcome in outcomes]
 
     def _compose(self, items: Sequence[Any]) -> tuple[list[Message], list[Message]]:
@@ -119,7 +127,7 @@ class Ledger(Stage):
             if outcome.alert is not None:
                 messages.append(self._alert(outcome.alert, outcome.since, outcome.route))
             if outcome.silenced:
-                messages += self._audit.of_alert(outcome.body, outcome.silenced.named, outcome.silenced.clause)
+                messages += self._audit.of_alert(outcome.body, *outcome.silenced)
             states[partition, outcome.fingerprint] = outcome.state  # the last one holds
         topic = self._settings.secrets_topic
         return messages, [
@@ -196,6 +204,5 @@ class Ledger(Stage):
     def _repeats(self) -> Repeats:
         wanted = self._settings.repeats
         share = -(-wanted.most_secrets // self._partitions)
-        return Repeats(
-            wanted.window_seconds, wanted.update_interval_seconds, share, self._verdicts.of, self._fingerprinter.alert
-        )
+        window, interval = wanted.window_seconds, wanted.update_interval_seconds
+        return Repeats(window, interval, share, self._verdicts.of, self._fingerprinter.alert, self._rule)

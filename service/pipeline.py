@@ -27,12 +27,12 @@ from service.consume.batches import Slab
 from service.inspection import Failure, Found, Inspected, Inspector, Tally
 from service.publish import repeats
 from service.publish.fingerprint import Fingerprinter
-from service.publish.repeats import Answer, Sighting
+from service.publish.repeats import Answer, Rule, Sighting
 from service.publish.schemas import audit, native
 from service.publish.schemas.native import Alert
 from service.publish.sinks.kafka import Message
 from service.publish.verdicts import Kind, Verdicts
-from service.records import Finding, Knowledge, Validity
+from service.records import Finding, Knowledge, Severity, Validity
 from service.settings import Settings
 from service.stage import Stage
 from service.telemetry import logs
@@ -47,7 +47,7 @@ class Pipeline(Stage):
     """The loop of one worker, from events to sightings.
 
     ``knowledge`` gives what is known of a provider, for the next steps in the alerts; ``ask`` is given each finding and its
-    fingerprint, and :meth:`validity` what comes of it.
+    fingerprint, and :meth:`validity` what comes of it; ``rule`` says what the rules of the settings make of that.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Pipeline(Stage):
         metrics: Metrics,
         knowledge: Callable[[str], Knowledge | None] = lambda provider: None,
         ask: Callable[[Finding, str], None] | None = None,
+        rule: Rule | None = None,
     ) -> None:
         super().__init__(settings, metrics)
         self._inspector = inspector
@@ -66,6 +67,7 @@ class Pipeline(Stage):
         self._verdicts = verdicts
         self._knowledge = knowledge
         self._ask = ask
+        self._rule = rule
         self._latest: OrderedDict[str, Sighting] = OrderedDict()
         """Where repeats are not suppressed: the last sighting of each secret that is asked about."""
         self._audit = audit.Audit(settings.publish.audit_topic, fingerprinter)
@@ -91,7 +93,12 @@ class Pipeline(Stage):
             body = body | {"validity": validity.value, "facts": body["facts"] | facts, "reasons": [*body["reasons"], reason]}
             body |= {"update": 1, "first_alert_id": body["alert_id"], "time": native.iso(time.time())}
             body["alert_id"] = self._fingerprinter.alert("update", body["alert_id"], validity.value)
-            self._put_beside([msgspec.structs.replace(latest, alert=body)])
+            route = latest.route
+            if self._rule is not None:
+                ruling = self._rule(body, latest.judged or Severity(body["severity"]), validity)
+                body |= {"severity": ruling.severity.value, "tags": list(ruling.tags)}
+                route = ruling.topic
+            self._put_beside([msgspec.structs.replace(latest, alert=body, route=route)])
 
     async def run(self) -> None:
         """As every stage's; the scanning thread ends with it."""
@@ -147,9 +154,9 @@ class Pipeline(Stage):
             )
             counts = [(place.offset, 1, item.occurrences)]
             times = (item.timestamp, slab.timestamp)
-            earlier[key] = Sighting(
-                alert.fingerprint, alert.body, slab.topic, slab.partition, counts, *times, route=finding.topic
-            )
+            judged = None if finding.severity is detector.severity else detector.severity
+            of = (alert.fingerprint, alert.body, slab.topic, slab.partition)
+            earlier[key] = Sighting(*of, counts, *times, route=finding.topic, judged=judged)
             sightings.append(earlier[key])
             if self._ask is not None and detector.live is not None:
                 seen.append((finding, earlier[key]))

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NoReturn, final
+from typing import Any, Final, Literal, NamedTuple, NoReturn, final
 
 import msgspec
 
@@ -384,6 +384,17 @@ class Part(msgspec.Struct, frozen=True):
     """The detector that found it, if it is a finding of its own kind."""
     harmless: bool = False
     """True if it may be shown as it is: an account number, a domain."""
+
+
+class Ruling(NamedTuple):
+    """What the rules of the settings make of a finding or an alert."""
+
+    severity: Severity
+    tags: tuple[str, ...] = ()
+    topic: str | None = None
+    """Where its alerts go; the usual topic if None."""
+    dropped: str = ""
+    """The name of the rule that drops it."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ class Policy:
 
     def __init__(self, suppression: Suppression, rules: Rules, fingerprint: Callable[[Secret], str]) -> None:
         self.suppression = suppression
-        self._rules = rules
+        self.rules = rules
         self._fingerprint = fingerprint
 
     def decide(self, finding: Finding, location: Location) -> Finding | Dropped:
@@ -30,5 +30,5 @@ class Policy:
         passed = self.suppression.suppressed(finding, location, self._fingerprint(candidate.secret))
         if passed is not None:
             return Dropped(candidate, *passed)
-        ruled = self._rules.apply(finding, location)
+        ruled = self.rules.apply(finding, location)
         return ruled.finding if ruled.dropped is None else Dropped(candidate, ruled.dropped, ruled.clause)

@@ -15,19 +15,24 @@
 
 A rule covers a finding if all its conditions do. Rules are tried in their order; each that covers adds its tag, the last word
 on severity and topic has the last one that names them, and one that drops ends it.
+
+A first alert never waits for a provider: it is ``unchecked``. When the answer comes, and whenever more is told of a secret, the
+rules are tried anew on what is known then, so that ``validity = "active"`` raises, tags or moves the update. What is out
+cannot be taken back: where a rule drops what an answer made of an alert, the update that brings the answer goes out, and
+after it there is silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from service.errors import SettingsError
 from service.judge import globs
 from service.judge.reasons import Reason
-from service.records import Finding, Location
+from service.records import Finding, Location, Ruling, Severity, Validity
 from service.settings import Rule
 
 _CONDITIONS: Final = ("detector", "category", "path", "repository", "source", "confidence", "validity", "severity_is")
@@ -40,6 +45,18 @@ class Ruled(NamedTuple):
     finding: Finding
     dropped: Reason | None = None
     clause: str = ""
+
+
+class _Subject(NamedTuple):
+    """What conditions look at."""
+
+    detector: str
+    category: str
+    path: str | None
+    repository: str | None
+    source: str | None
+    confidence: str
+    validity: str
 
 
 class Rules:
@@ -64,18 +81,40 @@ class Rules:
 
     def apply(self, finding: Finding, location: Location) -> Ruled:
         """What becomes of a finding at a place. Without state: the same for the same."""
-        severity, tags, topic = finding.severity, list(finding.tags), finding.topic
+        about, place = finding.candidate.detector, (location.path, location.repository, location.source)
+        subject = _Subject(about.id, about.category, *place, finding.confidence.value, finding.validity.value)
+        ruling = self._try(subject, finding.severity)
+        if ruling.dropped:
+            return Ruled(finding, Reason.dropped_by_rule, ruling.dropped)
+        if ruling == Ruling(finding.severity):
+            return Ruled(finding)
+        severity, tags, topic, _ = ruling
+        return Ruled(msgspec.structs.replace(finding, severity=severity, tags=tags, topic=topic))
+
+    def of_alert(self, body: Mapping[str, Any], severity: Severity, validity: Validity) -> Ruling:
+        """What becomes of an alert that tells more of a secret.
+
+        Args:
+            body: the document of the native schema.
+            severity: what it was before any rule.
+            validity: what the provider says now.
+        """
+        about, place = body["detector"], body["location"]
+        where = (place.get("path"), place.get("repository"), place.get("source"))
+        return self._try(_Subject(about["id"], about["category"], *where, body["confidence"], validity.value), severity)
+
+    def _try(self, subject: _Subject, severity: Severity) -> Ruling:
+        tags: list[str] = []
+        topic = None
         for covers, rule, name in self._rules:
-            if not covers(finding, location):
+            if not covers(subject, severity):
                 continue
             if rule.drop:
-                return Ruled(finding, Reason.dropped_by_rule, name)
+                return Ruling(severity, tuple(tags), topic, name)
             severity = rule.severity or severity
             topic = rule.topic or topic
             tags += [tag for tag in _several(rule.tag) if tag not in tags]
-        if severity is finding.severity and topic == finding.topic and len(tags) == len(finding.tags):
-            return Ruled(finding)
-        return Ruled(msgspec.structs.replace(finding, severity=severity, tags=tuple(tags), topic=topic))
+        return Ruling(severity, tuple(tags), topic)
 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -96,31 +135,22 @@ def _prove(number: int, rule: Rule) -> None:
                 raise SettingsError(f"{place}: {key}: {pattern!r}: {clause}")
 
 
-def _covers(rule: Rule) -> Callable[[Finding, Location], bool]:
+def _covers(rule: Rule) -> Callable[[_Subject, Severity], bool]:
     words = {
         key: [globs.of_words(pattern) for pattern in _several(getattr(rule, key))]
         for key in ("detector", "category", "repository", "source")
+        if getattr(rule, key)
     }
     paths = [globs.of_paths(pattern) for pattern in _several(rule.path)]
-    exact = {key: frozenset(_several(getattr(rule, key))) for key in ("confidence", "validity", "severity_is")}
+    exact = {key: frozenset(_several(getattr(rule, key))) for key in ("confidence", "validity") if getattr(rule, key)}
+    severities = frozenset(_several(rule.severity_is))
 
-    def covers(finding: Finding, location: Location) -> bool:
-        detector = finding.candidate.detector
-        told = {
-            "detector": detector.id,
-            "category": detector.category,
-            "repository": location.repository,
-            "source": location.source,
-        }
-        values = {
-            "confidence": finding.confidence.value,
-            "validity": finding.validity.value,
-            "severity_is": finding.severity.value,
-        }
+    def covers(subject: _Subject, severity: Severity) -> bool:
         return (
-            all(not wanted or values[key] in wanted for key, wanted in exact.items())
-            and all(not wanted or any(one(told[key] or "") for one in wanted) for key, wanted in words.items())
-            and (not paths or (location.path is not None and any(one(location.path) for one in paths)))
+            (not severities or severity.value in severities)
+            and all(getattr(subject, key) in wanted for key, wanted in exact.items())
+            and all(any(one(getattr(subject, key) or "") for one in wanted) for key, wanted in words.items())
+            and (not paths or (subject.path is not None and any(one(subject.path) for one in paths)))
         )
 
     return covers

@@ -21,13 +21,15 @@ import msgspec
 
 from service.publish.schemas.native import Alert, iso
 from service.publish.verdicts import Kind, Verdict
-from service.records import Confidence, Severity, Validity
+from service.records import Confidence, Ruling, Severity, Validity
 
 MOST_PLACES: Final = 3
 """Places of a secret that its alerts name."""
 MOST_COUNTED: Final = 256
 """Partitions of sources of which is kept how far a secret was counted."""
 _encode: Final = msgspec.json.Encoder().encode
+Rule = Callable[[Mapping[str, Any], Severity, Validity], Ruling]
+"""What the rules of the settings make of an alert's body, given its severity before any rule and what the provider says."""
 
 
 class Sighting(msgspec.Struct, tag="sighting", tag_field="kind", omit_defaults=True):
@@ -48,6 +50,8 @@ class Sighting(msgspec.Struct, tag="sighting", tag_field="kind", omit_defaults=T
     places: list[dict[str, Any]] = []
     route: str | None = None
     """The topic of its alerts, where it is not the usual one."""
+    judged: Severity | None = None
+    """Its severity before any rule, where a rule changed it."""
 
     def again(self, offset: int, occurrences: int, newest: int, place: dict[str, Any], seen: str) -> None:
         """The same evidence of the same secret in a later record."""
@@ -72,7 +76,7 @@ class Sighting(msgspec.Struct, tag="sighting", tag_field="kind", omit_defaults=T
         _add_places(self.places, [other.alert["location"], *other.places])
         if _evidence(other.alert) > _evidence(self.alert):
             first_seen = self.alert["first_seen"]
-            self.alert, self.route = other.alert, other.route
+            self.alert, self.route, self.judged = other.alert, other.route, other.judged
             self.alert["first_seen"] = first_seen
         self.alert["last_seen"] = other.alert["last_seen"]
 
@@ -108,6 +112,9 @@ class Known(msgspec.Struct, omit_defaults=True):
     answer: str = ""
     facts: dict[str, str] = {}
     route: str | None = None
+    judged: Severity | None = None
+    told: Validity = Validity.unchecked
+    """What the alert sent last said of the provider's word."""
 
     def count(self, sighting: Sighting) -> int:
         """Counts what was not counted yet of a sighting; the number of occurrences."""
@@ -126,13 +133,20 @@ class Known(msgspec.Struct, omit_defaults=True):
         return fresh
 
 
+class Silenced(NamedTuple):
+    """Why an alert is not sent: the reason, of a closed list, and a clause for people."""
+
+    reason: str
+    clause: str
+
+
 class Outcome(NamedTuple):
     """What follows from a record: an alert to send, the state to keep (None: to forget), or why there is silence."""
 
     fingerprint: str
     alert: Alert | None
     state: bytes | None
-    silenced: Verdict | None = None
+    silenced: Silenced | None = None
     body: dict[str, Any] | None = None
     """Of the alert that is silenced."""
     occurrences: int = 0
@@ -150,6 +164,7 @@ class Repeats:
         most: secrets that are kept; of more, those are forgotten that were not seen for the longest time.
         verdict: the verdict that holds for a fingerprint at a time.
         update_id: makes the id of an update from what it says.
+        rule: what the rules of the settings make of an alert; None where there are none.
     """
 
     def __init__(
@@ -159,12 +174,14 @@ class Repeats:
         most: int,
         verdict: Callable[[str, float], Verdict | None],
         update_id: Callable[..., str],
+        rule: Rule | None = None,
     ) -> None:
         self._window = window
         self._interval = interval
         self._most = most
         self._verdict = verdict
         self._update_id = update_id
+        self._rule = rule
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._due: list[tuple[float, str]] = []
         self._waiting: set[str] = set()
@@ -198,6 +215,7 @@ class Repeats:
         if known is None or now - known.seen > self._window:
             counted = known.counted if known is not None else {}
             known = Known(sighting.alert, sighting.alert["alert_id"], counted=counted, route=sighting.route)
+            known.judged = sighting.judged
             _add_places(known.places, [sighting.alert["location"]])
         fresh = known.count(sighting)
         if not fresh:
@@ -207,7 +225,7 @@ class Repeats:
         first_seen, last_seen = known.alert["first_seen"], sighting.alert["last_seen"]
         better = _evidence(sighting.alert) > _evidence(known.alert)
         if better:
-            known.alert, known.route = sighting.alert, sighting.route
+            known.alert, known.route, known.judged = sighting.alert, sighting.route, sighting.judged
         known.alert |= {"first_seen": first_seen, "last_seen": last_seen}
         return [*self._settle(fingerprint, known, now, better, fresh, sighting.since), *self._forget(now)]
 
@@ -246,17 +264,22 @@ class Repeats:
         more = known.occurrences > known.sent_occurrences
         alert = silenced = None
         if verdict is not None and verdict.silences(known.validity, known.asked, now):
-            silenced = verdict
+            silenced = Silenced(verdict.named, verdict.clause)
         elif known.update < 0 or urgent or (more and not 0 <= now - known.sent < self._interval):
-            known.update += 1
-            known.sent, known.sent_occurrences = now, known.occurrences
-            alert = self._alert(known, verdict, now)
+            ruling = self._ruling(known)
+            if ruling.dropped and (known.update < 0 or known.told is known.validity):
+                silenced = Silenced("dropped_by_rule", ruling.dropped)
+            else:
+                known.update += 1
+                known.sent, known.sent_occurrences, known.told = now, known.occurrences, known.validity
+                alert = self._alert(known, verdict, ruling, now)
+                known.route = ruling.topic
         elif more:
             self._wait(fingerprint, known.sent + self._interval)
         state = _encode(known)
         self._known[fingerprint] = state
         self._known.move_to_end(fingerprint)
-        body = known.alert if silenced else None
+        body = {**known.alert, "validity": known.validity.value} if silenced else None
         return [Outcome(fingerprint, alert, state, silenced, body, fresh, since, known.route)]
 
     def _wait(self, fingerprint: str, until: float) -> None:
@@ -276,8 +299,14 @@ class Repeats:
             forgotten.append(Outcome(oldest, None, None))
         return forgotten
 
-    def _alert(self, known: Known, verdict: Verdict | None, now: float) -> Alert:
-        body = dict(known.alert)
+    def _ruling(self, known: Known) -> Ruling:
+        severity = known.judged or Severity(known.alert["severity"])
+        if self._rule is None:
+            return Ruling(severity, tuple(known.alert.get("tags", ())), known.route)
+        return self._rule(known.alert, severity, known.validity)
+
+    def _alert(self, known: Known, verdict: Verdict | None, ruling: Ruling, now: float) -> Alert:
+        body = dict(known.alert) | {"severity": ruling.severity.value, "tags": list(ruling.tags)}
         said: list[Any] = [known.occurrences, known.validity, body["confidence"], body["severity"]]
         body |= {
             "time": iso(now),

@@ -20,7 +20,7 @@ from service.app import Service
 from service.detect import catalogue
 from service.errors import SettingsError
 from service.records import Detector
-from service.settings import Probe, Repeats, Settings
+from service.settings import Probe, Repeats, Rule, Rules, Settings
 from tests.integration.test_stream import produce, read, running, settings_for
 from tests.probe.conftest import Providers, providers  # noqa: F401 - a fixture
 
@@ -79,6 +79,27 @@ async def test_an_alert_goes_out_at_once_and_is_updated(
     assert (second["facts"]["account"], second["facts"]["scopes"]) == ("octocat", "repo")
     assert "the provider accepts it" in second["reasons"]
     assert live.decode() not in json.dumps([first, second])
+
+
+@pytest.mark.parametrize("suppressed", [True, False])
+async def test_rules_see_the_answer(embedded_broker: Broker, unique: str, at_hand: Providers, suppressed: bool) -> None:
+    live = token()
+    at_hand.handlers["api.github.com"] = github(live)
+    rules = [
+        {"detector": "github-*", "severity": "medium", "tag": "hosting"},
+        {"validity": "active", "severity": "critical", "tag": "live", "topic": f"pages-{unique}"},
+    ]
+    settings = settings_of(embedded_broker, unique, at_hand, suppressed)
+    settings = msgspec.structs.replace(settings, rules=Rules(listed=msgspec.convert(rules, tuple[Rule, ...])))
+
+    async with running(settings):
+        await produce(embedded_broker, settings.consume.topics[0], [b"GITHUB_TOKEN=" + live])
+        (first,) = await alerts(embedded_broker, settings, 1)
+        (second,) = [json.loads(record.value) for record in await read(embedded_broker, f"pages-{unique}", 1)]
+
+    assert (first["severity"], first["tags"], first["validity"]) == ("medium", ["hosting"], "unchecked")
+    assert (second["severity"], second["tags"], second["validity"]) == ("critical", ["hosting", "live"], "active")
+    assert second["first_alert_id"] == first["alert_id"]
 
 
 async def test_nothing_is_asked_unless_it_is_switched_on(embedded_broker: Broker, unique: str, at_hand: Providers) -> None:

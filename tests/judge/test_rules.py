@@ -8,7 +8,7 @@ from service.judge.policy import Policy
 from service.judge.reasons import Dropped, Reason
 from service.judge.rules import Rules
 from service.judge.suppression import Suppression
-from service.records import Candidate, Confidence, Detector, Finding, Location, Secret, Severity, Span
+from service.records import Candidate, Confidence, Detector, Finding, Location, Secret, Severity, Span, Validity
 from service.settings import Rule
 
 
@@ -120,3 +120,35 @@ def test_the_policy_asks_what_people_let_pass_before_the_rules() -> None:
     assert marked.reason is Reason.allowed_inline
     assert isinstance(plain, Finding)
     assert plain.tags == ("covered",)
+
+
+def alert(**keys: object) -> dict[str, object]:
+    about = {"id": "stripe-live-secret-key", "name": "n", "provider": "Stripe", "category": "payment"}
+    place = {"path": "src/pay/client.py", "repository": "github.com/acme/shop", "source": "push"}
+    return {"detector": about, "location": place, "confidence": "medium", **keys}
+
+
+@pytest.mark.parametrize("condition", [{"detector": "stripe-*"}, {"category": "payment"}, {"path": "src/"}, {"source": "p*"}])
+def test_an_alert_is_covered_as_its_finding_was(condition: dict[str, str]) -> None:
+    ruling = Rules([rule(**condition, confidence="medium")]).of_alert(alert(), Severity.high, Validity.unchecked)
+
+    assert ruling.tags == ("covered",)
+
+
+def test_an_alert_is_ruled_anew_by_what_the_provider_says() -> None:
+    rules = Rules(
+        [
+            rule(validity="unchecked", severity="low", tag="quiet"),
+            rule(validity="active", severity_is="high", severity="critical", tag="live", topic="pages"),
+            msgspec.convert({"name": "dead", "validity": "inactive", "drop": True}, Rule),
+        ]
+    )
+
+    unchecked, active, inactive = (
+        rules.of_alert(alert(severity="low", tags=["quiet"]), Severity.high, validity)
+        for validity in (Validity.unchecked, Validity.active, Validity.inactive)
+    )
+
+    assert unchecked == (Severity.low, ("quiet",), None, "")
+    assert active == (Severity.critical, ("live",), "pages", "")
+    assert inactive.dropped == "dead"

@@ -8,9 +8,9 @@ import pytest
 
 from service.publish import repeats
 from service.publish.fingerprint import Fingerprinter
-from service.publish.repeats import Answer, Outcome, Repeats, Sighting
+from service.publish.repeats import Answer, Outcome, Repeats, Rule, Sighting
 from service.publish.verdicts import Kind, Verdict
-from service.records import Validity
+from service.records import Ruling, Severity, Validity
 
 FINGERPRINT = "ab" * 32
 NOW = 1_800_000_000.0
@@ -51,14 +51,17 @@ class Book:
 
     def __init__(self, window: float = 1000.0, interval: float = 100.0, most: int = 10) -> None:
         self.verdict: Verdict | None = None
+        self.rule: Rule | None = None
+        self.outcomes: list[Outcome] = []
         self.kept: dict[str, bytes] = {}
         self._arguments = (window, interval, most)
         self.repeats = self._new()
 
     def _new(self) -> Repeats:
-        return Repeats(*self._arguments, lambda fingerprint, now: self.verdict, MAKER.alert)
+        return Repeats(*self._arguments, lambda fingerprint, now: self.verdict, MAKER.alert, self.rule)
 
     def note(self, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+        self.outcomes = outcomes
         for outcome in outcomes:
             if outcome.state is None:
                 self.kept.pop(outcome.fingerprint, None)
@@ -233,7 +236,7 @@ def test_a_silenced_secret_is_counted_and_alerts_once_the_verdict_is_taken_back(
     book = Book()
     book.verdict = Verdict(Kind.false_positive, "ann", NOW, "")
     (outcome,) = book.repeats.see(sighting(0, 5), NOW)
-    assert (outcome.alert, outcome.silenced, outcome.occurrences) == (None, book.verdict, 5)
+    assert (outcome.alert, outcome.silenced, outcome.occurrences) == (None, ("verdict_false_positive", "ann: no reason given"), 5)
     assert outcome.body is not None
     assert outcome.body["secret"]["fingerprint"] == FINGERPRINT
     assert book.due(NOW + 500) == []
@@ -302,3 +305,58 @@ def test_records_come_back_as_they_were_written() -> None:
 def test_what_is_no_sighting_is_refused(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         repeats.decode(value)
+
+
+def ruled(**rulings: Ruling) -> Book:
+    """A book whose rules go by the provider's word alone."""
+    book = Book()
+    book.rule = lambda body, severity, validity: rulings.get(validity.value, Ruling(severity))
+    book.restart()
+    return book
+
+
+def test_rules_see_the_providers_word_when_it_comes() -> None:
+    book = ruled(active=Ruling(Severity.critical, ("live",), "pages"))
+    (first,) = book.see(sighting(0))
+    (update,) = book.answer(Validity.active, NOW + 5)
+    assert (first["severity"], first["tags"]) == ("high", [])
+    assert (update["severity"], update["tags"], update["validity"]) == ("critical", ["live"], "active")
+    assert [outcome.route for outcome in book.outcomes] == ["pages"]
+
+
+def test_rules_go_by_the_severity_before_any_rule_also_after_a_restart() -> None:
+    seen: list[Severity] = []
+
+    def rule(body: object, severity: Severity, validity: Validity) -> Ruling:
+        seen.append(severity)
+        return Ruling(severity)
+
+    book = Book()
+    book.rule = rule
+    book.restart()
+    book.see(msgspec.structs.replace(sighting(0), judged=Severity.low))
+    book.restart()
+    (update,) = book.answer(Validity.active, NOW + 5)
+    assert seen == [Severity.low, Severity.low]
+    assert update["severity"] == "low"
+
+
+def test_what_a_rule_drops_is_told_once_more_with_the_word_that_made_it_so_and_then_never() -> None:
+    book = ruled(inactive=Ruling(Severity.high, dropped="dead ones"))
+    book.see(sighting(0))
+    (update,) = book.answer(Validity.inactive, NOW + 5)
+    assert update["validity"] == "inactive"
+    assert book.see(sighting(1), NOW + 500) == []
+    (kept_back,) = book.outcomes
+    assert kept_back.silenced == ("dropped_by_rule", "dead ones")
+    assert kept_back.occurrences == 1
+    assert kept_back.body is not None
+    assert kept_back.body["validity"] == "inactive"
+    assert book.due(NOW + 1000) == []
+    assert book.answer(Validity.active, NOW + 1100) != []
+
+
+def test_what_a_rule_drops_before_the_first_alert_is_told_when_the_rule_covers_it_no_more() -> None:
+    book = ruled(unchecked=Ruling(Severity.high, dropped="all of them"))
+    assert book.see(sighting(0)) == []
+    assert book.answer(Validity.unknown, NOW + 5) != []

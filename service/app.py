@@ -8,13 +8,15 @@ import ctypes
 import datetime
 import multiprocessing
 import random
+import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service import __version__, proof
 from service.consume import source
@@ -33,12 +35,12 @@ from service.judge.rules import Rules
 from service.judge.suppression import Suppression
 from service.ledger import Ledger
 from service.pipeline import Pipeline
-from service.probe import request
+from service.probe import network, request
 from service.probe.prober import OnResult, Prober
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
 from service.records import Confidence, Detector, Record, Ruling, Secret, Severity, Validity
-from service.settings import Probe, Settings, changed, with_live
+from service.settings import Probe, Settings, changed, stamp, with_live
 from service.stage import Stage
 from service.telemetry import crash, logs
 from service.telemetry.metrics import Metrics
@@ -49,6 +51,7 @@ from service.web.library import Library
 _log = logs.get("app")
 _LOOP_LATE_SECONDS: Final = 10.0
 _VERDICTS_SECONDS: Final = 15.0
+_UNFIRED_TOLD_SECONDS: Final = 86_400.0
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
@@ -76,17 +79,6 @@ def load_database(folders: Iterable[Path] = (), disabled: Sequence[str] = ()) ->
 def compile_aside(folders: Sequence[Path], disabled: Sequence[str]) -> None:
     """Puts the database of these detectors into the cache; what :meth:`Service.reload` has another process do."""
     load_database(folders, disabled)
-
-
-def _stamp(folders: Iterable[Path]) -> frozenset[tuple[str, int, int]]:
-    """Names, sizes and times of the detector files: they differ when a file was changed."""
-    found = []
-    for folder in folders:
-        for path in folder.glob("*/*.toml"):
-            with contextlib.suppress(OSError):
-                about = path.stat()
-                found.append((str(path), about.st_size, about.st_mtime_ns))
-    return frozenset(found)
 
 
 def scanner(loaded: Database) -> Scanner:
@@ -125,8 +117,10 @@ def prove_probe(settings: Probe, detectors: Sequence[Detector]) -> None:
     """Looks at what the settings of live checks name.
 
     Raises:
-        SettingsError: a name that no detector has.
+        SettingsError: a name that no detector has, or a file that holds no certificates.
     """
+    if settings.enabled:
+        network.trusted(settings.ca_file)
     endpoints = sorted({detector.live.endpoint for detector in detectors if detector.live and detector.live.endpoint})
     known = {name for detector in detectors for name in (detector.id, detector.provider)}
     for name in settings.endpoints:
@@ -221,17 +215,34 @@ def _inspector_of(loaded: Database, settings: Settings, policy: Policy) -> Inspe
     return inspector(loaded, least, dict(settings.consume.envelopes), policy=policy, audit=audit)
 
 
+class _Stamps(NamedTuple):
+    """What tells that files have changed."""
+
+    detectors: frozenset[Any]
+    allowing: frozenset[Any]
+    config: frozenset[Any]
+
+    @classmethod
+    def of(cls, settings: Settings, config: Path | None) -> _Stamps:
+        """Those of now."""
+        detectors = [path for folder in _folders(settings) for path in folder.glob("*/*.toml")]
+        return cls(stamp(detectors), stamp(map(Path, settings.allow.files)), stamp([config] if config else []))
+
+
 class Service:
     """One worker: the pipeline and the endpoint beside it.
 
     Args:
         settings: all of them.
         reread: reads the settings again, when SIGHUP asks for it; None where they are what they are.
+        config: the file they are in, read again when it has changed; None where somebody else looks at it.
     """
 
-    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None, config: Path | None = None) -> None:
         self.settings = settings
         self._reread = reread
+        self._config = config
+        self._stamps = _Stamps.of(settings, config)
         self.metrics = Metrics()
         prove(settings)
         self._fingerprinter = Fingerprinter(fingerprint_key(settings))
@@ -239,12 +250,16 @@ class Service:
         prove_probe(settings.probe, loaded.detectors)
         self.detectors = loaded.detectors
         self.library = Library(loaded.detectors, _folders(settings))
+        self._loaded, self._digest = loaded, digest
         self._policy = _policy_of(settings, self._fingerprinter)
         self._inspector = _inspector_of(loaded, settings, self._policy)
         self.metrics.inform("sluice_build_info", version=__version__)
         self._describe(loaded, digest)
         self.pipeline: Pipeline | None = None
         self._ledger: Ledger | None = None
+        self._asking: Prober | None = None
+        self._fired: Counter[str] = Counter()
+        self._told_unfired = time.monotonic()
         self.verdicts = Verdicts(settings.verdicts.most)
         self.reload_asked = asyncio.Event()
         """Set it, and settings and detectors are read again."""
@@ -301,34 +316,78 @@ class Service:
         return self._fingerprinter.secret(Secret(secret))
 
     async def reload(self, settings: Settings | None = None) -> bool:
-        """Takes in changed detector files: compiles aside, in a process of its own, and swaps between two fetches.
+        """Takes in changed files and settings: all is proved and compiled aside, in a process of its own, and what is there
+        is swapped between two fetches.
 
         Args:
-            settings: that come in with them; None if they have not changed.
+            settings: that come in with the files; None if they have not changed.
 
         Returns:
-            False where a file is wrong: what was there before goes on.
+            False where something is wrong: what was there before goes on.
         """
         settings = settings or self.settings
-        folders, disabled = _folders(settings), settings.detect.disable
-        loop = asyncio.get_running_loop()
+        stamps = _Stamps.of(settings, self._config)
         try:
             prove(settings)
-            # compiling keeps the interpreter's lock; another process does it, and here it is read from the cache
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
-                await loop.run_in_executor(aside, compile_aside, folders, disabled)
-            loaded, digest = await loop.run_in_executor(None, load_database, folders, disabled)
+            self._prove_topics(settings)
+            loaded, digest = await self._database(settings, stamps)
+            prove_probe(settings.probe, loaded.detectors)
             policy = _policy_of(settings, self._fingerprinter)
             fresh = _inspector_of(loaded, settings, policy)
+            if policy.rules.topics - self._policy.rules.topics:
+                await self._create_topics(settings)
+            await self._ask_by(settings.probe, loaded.detectors)
         except (SluiceError, OSError, BrokenExecutor) as error:
             self.metrics.count("sluice_detect_reloads_total", outcome="refused")
-            _log.error("detectors not reloaded, the former ones stay", error=str(error))
+            _log.error("not reloaded, what was there before stays", error=str(error))
             return False
-        self._policy, self._inspector, self.detectors = policy, fresh, loaded.detectors
-        self.library = Library(loaded.detectors, folders)
-        self._describe(loaded, digest)
+        policy.suppression.take_over(self._policy.suppression)
+        self._policy, self._inspector, self._stamps = policy, fresh, stamps
+        if loaded is not self._loaded:
+            self._loaded, self._digest, self.detectors = loaded, digest, loaded.detectors
+            self.library = Library(loaded.detectors, _folders(settings))
+            self._describe(loaded, digest)
         self.metrics.count("sluice_detect_reloads_total", outcome="taken")
         return True
+
+    async def _database(self, settings: Settings, stamps: _Stamps) -> tuple[Database, str]:
+        """The database of the settings' detectors: the one at hand, where neither files nor settings of them have changed."""
+        if stamps.detectors == self._stamps.detectors and settings.detect == self.settings.detect:
+            return self._loaded, self._digest
+        folders, disabled = _folders(settings), settings.detect.disable
+        loop = asyncio.get_running_loop()
+        # compiling keeps the interpreter's lock; another process does it, and here it is read from the cache
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
+            await loop.run_in_executor(aside, compile_aside, folders, disabled)
+        return await loop.run_in_executor(None, load_database, folders, disabled)
+
+    def _prove_topics(self, settings: Settings) -> None:
+        """What is subscribed to was fixed at the start; a new topic of ours must not be among it.
+
+        Raises:
+            SettingsError: one is.
+        """
+        consume = self.settings.consume
+        for topic in settings.own_topics - self.settings.own_topics:
+            if topic in consume.topics or (consume.topic_pattern and re.match(consume.topic_pattern, topic)):
+                raise SettingsError(
+                    f"rules: {topic} is a topic that is read for events: alerts in it would go round for ever;"
+                    " another name expected, or a restart"
+                )
+
+    async def _ask_by(self, settings: Probe, detectors: Sequence[Detector]) -> None:
+        """Live checks as the settings say: switched on or off, or going on by other settings."""
+        if self.pipeline is None:  # not begun: they are made when it is
+            return
+        former, self._asking = self._asking, self._asking if settings.enabled else None
+        if former is not None and not settings.enabled:
+            await former.stop()
+        elif former is not None:
+            await former.take(settings)
+        elif settings.enabled:
+            fresh = prober(settings, detectors, self.metrics, self._answered)
+            await fresh.start()
+            self._asking = fresh
 
     async def reread(self) -> bool:
         """Takes in what SIGHUP asks for: those of the settings that can change while the service runs, and the detectors.
@@ -361,19 +420,35 @@ class Service:
         return True
 
     async def _watch(self) -> None:
-        """Reloads when the files of the user's folders change, and when :attr:`reload_asked` is set."""
-        known = _stamp(_folders(self.settings))
+        """Reloads when files change, and when :attr:`reload_asked` is set; tells what entries of allow-lists do."""
+        before = tried = self._stamps
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.reload_asked.wait(), self.settings.detect.watch_interval_ms / 1000)
-            asked, now = self.reload_asked.is_set(), _stamp(_folders(self.settings))
+            self._tell_fired()
+            asked, now = self.reload_asked.is_set(), _Stamps.of(self.settings, self._config)
             self.reload_asked.clear()
-            if asked:
-                await self.reread()
-                known = _stamp(_folders(self.settings))
-            elif now != known:
-                known = now
-                await self.reload()
+            if asked or (now == before and now.config != tried.config):
+                tried = self._stamps if await self.reread() else now
+            elif now == before and now != tried:  # what was just changed may still be being written
+                tried = self._stamps if await self.reload() else now
+            before = now
+
+    def _tell_fired(self) -> None:
+        """What the entries of allow-lists did since the last time; once a day, which of them did nothing."""
+        suppression = self._policy.suppression
+        for entry in suppression.entries:
+            fired, before = suppression.fired[entry.source], self._fired[entry.source]
+            self.metrics.count("sluice_judge_allow_fired_total", max(0, fired - before), entry=entry.source)
+            if fired > before:
+                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", time.time(), entry=entry.source)
+            elif not fired:
+                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", 0, entry=entry.source)
+        self._fired = suppression.fired.copy()
+        if time.monotonic() - self._told_unfired >= _UNFIRED_TOLD_SECONDS:
+            self._told_unfired = time.monotonic()
+            for told in suppression.told():
+                _log.warning("an entry of an allow-list", entry=told.entry.source, owner=told.entry.owner, finding=told.clause)
 
     def _decided(self, record: Record) -> None:
         """Takes in a verdict; what is none is refused, and the ones before it hold on."""
@@ -409,9 +484,8 @@ class Service:
         await self.server.start(settings.telemetry)
         decisions = Table(settings, settings.verdicts.topic, self._decided)
         beside: list[asyncio.Task[None]] = []
-        asking: Prober | None = None
         try:
-            await self._create_topics()
+            await self._create_topics(settings)
             await decisions.start()
             loop = asyncio.get_running_loop()
             beside += [loop.create_task(self._watch(), name="watch"), loop.create_task(decisions.follow(), name="verdicts")]
@@ -421,9 +495,7 @@ class Service:
                 self._standing_by = True
                 await called()
                 self._standing_by = False
-            if settings.probe.enabled:
-                asking = prober(settings.probe, self.detectors, self.metrics, self._answered)
-                await asking.start()
+            settings = self.settings  # they may have changed while it stood by
             self.pipeline = Pipeline(
                 settings,
                 lambda: self._inspector,
@@ -431,9 +503,10 @@ class Service:
                 self.verdicts,
                 self.metrics,
                 lambda provider: self.library.knowledge(provider),
-                asking.submit if asking else None,
+                lambda: self._asking.submit if self._asking else None,
                 self._rule,
             )
+            await self._ask_by(settings.probe, self.detectors)
             loop.run_in_executor(None, self.library.read)
             if settings.repeats.enabled:
                 self._ledger = Ledger(settings, self._fingerprinter, self.verdicts, self.metrics, self._rule)
@@ -442,8 +515,8 @@ class Service:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            if asking:
-                await asking.stop()
+            if self._asking:
+                await self._asking.stop()
             await decisions.stop()
             await self.server.stop()
 
@@ -456,9 +529,8 @@ class Service:
         if self.pipeline is not None and not self.pipeline.is_stopping:
             self.pipeline.validity(fingerprint, validity, facts, reason, at)
 
-    async def _create_topics(self) -> None:
+    async def _create_topics(self, settings: Settings) -> None:
         """What is missing of them; those that are ours alone in any case."""
-        settings = self.settings
         ordinary: list[str] = []
         compacted: list[str] = []
         if settings.consume.create_topics:

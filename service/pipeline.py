@@ -42,12 +42,16 @@ _log = logs.get("pipeline")
 INLINE_BYTES: Final = 32 * 1024
 """Less than this is scanned in the loop: handing it to the thread would take longer than scanning it."""
 
+Ask = Callable[[Finding, str], None]
+"""Takes a finding and its fingerprint, to ask the provider; returns at once."""
+
 
 class Pipeline(Stage):
     """The loop of one worker, from events to sightings.
 
-    ``knowledge`` gives what is known of a provider, for the next steps in the alerts; ``ask`` is given each finding and its
-    fingerprint, and :meth:`validity` what comes of it; ``rule`` says what the rules of the settings make of that.
+    ``knowledge`` gives what is known of a provider, for the next steps in the alerts; what ``asking`` gives, if anything, is
+    given each finding and its fingerprint, and :meth:`validity` what comes of it; ``rule`` says what the rules of the settings
+    make of that.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class Pipeline(Stage):
         verdicts: Verdicts,
         metrics: Metrics,
         knowledge: Callable[[str], Knowledge | None] = lambda provider: None,
-        ask: Callable[[Finding, str], None] | None = None,
+        asking: Callable[[], Ask | None] = lambda: None,
         rule: Rule | None = None,
     ) -> None:
         super().__init__(settings, metrics)
@@ -66,7 +70,7 @@ class Pipeline(Stage):
         self._fingerprinter = fingerprinter
         self._verdicts = verdicts
         self._knowledge = knowledge
-        self._ask = ask
+        self._asking = asking
         self._rule = rule
         self._latest: OrderedDict[str, Sighting] = OrderedDict()
         """Where repeats are not suppressed: the last sighting of each secret that is asked about."""
@@ -158,23 +162,24 @@ class Pipeline(Stage):
             of = (alert.fingerprint, alert.body, slab.topic, slab.partition)
             earlier[key] = Sighting(*of, counts, *times, route=finding.topic, judged=judged)
             sightings.append(earlier[key])
-            if self._ask is not None and detector.live is not None:
+            if detector.live is not None:
                 seen.append((finding, earlier[key]))
         return sightings, seen
 
     def _probe(self, seen: Sequence[tuple[Finding, Sighting]]) -> None:
         """Has providers asked of what was handed on, unless a person said that it does not matter."""
-        for finding, sighting in seen:
+        ask = self._asking()
+        for finding, sighting in seen if ask is not None else ():
             verdict = self._verdicts.of(sighting.fingerprint, now := time.time())
             settled = verdict is not None and verdict.verdict is not Kind.revoked and verdict.silences("unchecked", now, now)
-            if self._ask is None or settled:
+            if ask is None or settled:
                 continue
             if not self._settings.repeats.enabled:
                 self._latest[sighting.fingerprint] = sighting
                 self._latest.move_to_end(sighting.fingerprint)
                 if len(self._latest) > self._settings.probe.max_waiting:
                     self._latest.popitem(last=False)
-            self._ask(finding, sighting.fingerprint)
+            ask(finding, sighting.fingerprint)
 
     def _letter(self, failure: Failure) -> Message:
         record, topic = failure.record, self._settings.dead_letters.topic

@@ -7,12 +7,13 @@ unknown ends the start with its name, its place and what was expected.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
 import tomllib
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -104,7 +105,8 @@ class Detect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     disable: tuple[str, ...] = ()
     """Ids of detectors that are switched off."""
     watch_interval_ms: int = 2_000
-    """How often the folders are looked at for changed files, which are taken in without a pause; SIGHUP asks at once."""
+    """How often the folders, the allow-lists and the settings file are looked at for changes, which are taken in without a
+    pause; SIGHUP asks at once."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -333,6 +335,8 @@ LIVE: Final = frozenset(
         ("allow", "inline"),
         ("publish", "min_confidence"),
         ("publish", "playbook_url"),
+        ("rules", "listed"),
+        *(("probe", key) for key in Probe.__struct_fields__),
         ("telemetry", "log_level"),
         ("telemetry", "token"),
         ("telemetry", "token_file"),
@@ -389,6 +393,16 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     settings = _with_files(settings)
     _relations(settings)
     return settings
+
+
+def stamp(files: Iterable[Path]) -> frozenset[tuple[str, int, int, int]]:
+    """Names, sizes, times and inodes of files, of those that are there: they differ when one was changed."""
+    found = []
+    for path in files:
+        with contextlib.suppress(OSError):
+            about = path.stat()
+            found.append((str(path), about.st_size, about.st_mtime_ns, about.st_ino))
+    return frozenset(found)
 
 
 def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:

@@ -29,7 +29,7 @@ import msgspec
 
 from service import __version__
 from service.errors import ExitCode, SluiceError
-from service.settings import Settings, changed
+from service.settings import Settings, changed, stamp
 from service.telemetry import logs
 from service.telemetry.merged import Merged
 from service.telemetry.metrics import Metrics
@@ -191,6 +191,8 @@ class Supervisor:
     def __init__(self, config: Path | None, settings: Settings, workers: int, reread: Callable[[], Settings]) -> None:
         self._settings = settings
         self._reread = reread
+        self._files = [config] if config else []
+        self._taken = stamp(self._files)
         self._command = [sys.executable, "-m", "service", "run", *(["--config", str(config)] if config else [])]
         # our own name in the group; one that was configured outlives us, so that a restart of all moves nothing
         self._instance = settings.kafka.group_instance_id or f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -277,8 +279,12 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Looks how the workers do, and ends those that hang."""
-        turn = 0
+        turn, before = 0, self._taken
         while True:
+            # a file that was just changed may still be being written: it counts once it stays as it is
+            if (now := stamp(self._files)) == before and now != self._taken:
+                self._reload()
+            before = now
             self._turned = time.monotonic()
             turn += 1
             await asyncio.gather(*(process.ask(turn % _METRICS_EVERY == 0) for process in self._team.values()))
@@ -367,6 +373,7 @@ class Supervisor:
     # -- signals -------------------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
+        self._taken = stamp(self._files)
         try:
             fresh = self._reread()
             self.server.take(fresh.telemetry)

@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     is_worker = arguments.worker is not None
     if is_worker:
         supervisor.end_with_parent()
-    service = app.Service(loaded, lambda: settings.load(arguments.config))
+    # a supervisor looks at the file for all its workers
+    service = app.Service(loaded, lambda: settings.load(arguments.config), None if is_worker else arguments.config)
     app.tune_allocator()  # afterwards: loading the database takes for a moment what is not to be kept
     with asyncio.Runner(loop_factory=app.new_loop) as runner:
         runner.run(service.run_until_signalled(is_worker, _called if arguments.standby else None))

@@ -12,6 +12,7 @@ accepted_risk    silent, likewise
 used_in_tests    silent, likewise
 revoked          silent, but alerts again should the provider call it live afterwards
 
+--list tells when each last silenced its secret, as far back as repeats are remembered (repeats.window_seconds).
 A fingerprint stands in every alert (secret.fingerprint). Verdicts are records of the topic sluice.verdicts.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import json
 import sys
@@ -123,9 +125,11 @@ async def _write(settings: Any, fingerprint: str, value: bytes | None) -> None:
 
 
 async def _read(settings: Any) -> list[dict[str, Any]]:
-    """Every verdict that holds, with those that are over, in the order of writing."""
+    """Every verdict that holds, with those that are over, in the order of writing; each with when it last silenced."""
+    import msgspec
+
     from service.consume.table import Table
-    from service.publish import verdicts
+    from service.publish import repeats, verdicts
 
     found: dict[str, dict[str, Any]] = {}
     refused = 0
@@ -142,13 +146,23 @@ async def _read(settings: Any) -> list[dict[str, Any]]:
             refused += 1
             print(f"sluice: {record.topic}[{record.partition}] offset {record.offset}: {error}", file=sys.stderr)
 
-    table = Table(settings, settings.verdicts.topic, take)
-    await table.start()
+    seen: dict[str, str | None] = {}
+
+    def see(record: Any) -> None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            fingerprint = (record.key or b"").decode("ascii")
+            seen[fingerprint] = repeats.last_silenced(record.value) if record.value is not None else None
+
+    isolation = "read_committed" if settings.publish.delivery == "exactly_once" else "read_uncommitted"
+    tables = [Table(settings, settings.verdicts.topic, take)]
+    if settings.repeats.enabled:
+        tables.append(Table(settings, settings.secrets_topic, see, isolation))
     try:
-        await table.read_whole()
+        await asyncio.gather(*(table.start() for table in tables))
+        await asyncio.gather(*(table.read_whole() for table in tables))
     finally:
-        await table.stop()
-    return list(found.values())
+        await asyncio.gather(*(table.stop() for table in tables))
+    return [{**row, "last_silenced": seen.get(fingerprint)} for fingerprint, row in found.items()]
 
 
 def _show(rows: list[dict[str, Any]], style: str) -> None:
@@ -159,14 +173,19 @@ def _show(rows: list[dict[str, Any]], style: str) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table("fingerprint", "verdict", "by", "at", "until", "reason")
+        table = Table("fingerprint", "verdict", "by", "at", "until", "last silenced", "reason")
         for row in rows:
-            table.add_row(row["fingerprint"], row["verdict"], row["by"], row["at"], _until(row), row["reason"])
+            table.add_row(*_cells(row))
         Console().print(table)
         print(f"{len(rows)} verdicts, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
         return
     for row in rows:
-        print("\t".join((row["fingerprint"], row["verdict"], row["by"], row["at"], _until(row), row["reason"])))
+        print("\t".join(_cells(row)))
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    silenced = row["last_silenced"] or ("-" if row["verdict"] == "true_positive" else "not lately")
+    return (row["fingerprint"], row["verdict"], row["by"], row["at"], _until(row), silenced, row["reason"])
 
 
 def _until(row: dict[str, Any]) -> str:

@@ -201,6 +201,17 @@ class Suppression:
         self.inline = 0
         """How often a marker let something pass, or would have where the policy is ``report``."""
 
+    def take_over(self, former: Suppression) -> None:
+        """Goes on with the counts of entries that say what they said before, wherever in their files they stand now."""
+        counts = {_said(entry): former.fired[entry.source] for entry in former.entries}
+        self.fired.update({entry.source: counts[_said(entry)] for entry in self.entries if counts.get(_said(entry))})
+        self.inline += former.inline
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All of them, those that are over too."""
+        return [entry for _, entry in self._matches]
+
     def suppressed(self, finding: Finding, location: Location, fingerprint: str) -> Suppressed | None:
         """Why this finding is let pass; None if it is not."""
         today = self._today()
@@ -224,6 +235,10 @@ class Suppression:
             elif not self.fired[entry.source]:
                 found.append(Told(entry, "let nothing pass; is it still needed?"))
         return found
+
+
+def _said(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, source="")
 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,10 @@ class Rate:
         self._clock = clock
         self._next = 0.0
 
+    def pace(self, per_second: float) -> None:
+        """Another rate from now on."""
+        self._interval = 1 / per_second
+
     def take(self) -> float:
         """Takes the next turn. Seconds until it comes."""
         now = self._clock()
@@ -43,6 +47,12 @@ class Breaker:
         self._failures = 0
         self._until = 0.0
         self._trying = False
+
+    def limit(self, failures: int, seconds: float) -> None:
+        """Other limits from now on; one that is open stays so until its time is over."""
+        if seconds != self._first:
+            self._first = self._seconds = seconds
+        self._limit = failures
 
     @property
     def is_open(self) -> bool:

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from service.errors import SettingsError
 from service.settings import Probe
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -85,14 +86,30 @@ class PublicResolver(AbstractResolver):
         await self._resolver.close()
 
 
+def trusted(ca_file: str | None) -> ssl.SSLContext:
+    """TLS that trusts the certificates of a file, or those of the system.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"probe.ca_file: {ca_file}: certificates in PEM expected: {error.strerror or error}") from error
+
+
 class Network:
-    """A session of the client: no redirects, no cookies, nothing of the environment, bounded, over verified TLS."""
+    """A session of the client: no redirects, no cookies, nothing of the environment, bounded, over verified TLS.
+
+    Raises:
+        SettingsError: as :func:`trusted`.
+    """
 
     def __init__(self, settings: Probe, resolver: AbstractResolver | None = None) -> None:
         self._proxy = settings.proxy or None
         self._allowed = frozenset(map(str.lower, settings.allow_private))
         proxy_host = {URL(settings.proxy).host or ""} if settings.proxy else set()
-        tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        tls = trusted(settings.ca_file)
         self._credentials = {}
         if settings.proxy_credentials:
             user, _, password = settings.proxy_credentials.partition(":")

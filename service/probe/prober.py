@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from aiohttp.abc import AbstractResolver
@@ -89,6 +89,13 @@ def _companions(finding: Finding) -> dict[str, Secret]:
     return {part.name: part.secret for part in reversed(finding.parts)}
 
 
+async def _ended(network: Network | None, tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Closes a network once the tasks that use it are over."""
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if network is not None:
+        await network.close()
+
+
 class Prober:
     """The live checks of one process.
 
@@ -134,6 +141,8 @@ class Prober:
         self._controls: dict[str, tuple[float, str]] = {}
         self._controlling: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        """What waits for the end of what goes by former settings."""
         self._network: Network | None = None
         self._client: Client | None = None
 
@@ -149,9 +158,41 @@ class Prober:
         self._lanes.clear()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._ending, return_exceptions=True)
         if self._network is not None:
             await self._network.close()
+
+    async def take(self, settings: Probe) -> None:
+        """Goes by other settings from now on. What is under way ends by the former; what waits is asked by the new ones, or is
+        not asked any more.
+
+        Raises:
+            SettingsError: a file of certificates cannot be read; nothing has changed then.
+        """
+        former = self._settings
+        if settings == former:
+            return
+        network = Network(settings, self._resolver) if self._client is not None else None
+        self._settings = settings
+        self._least = Confidence(settings.min_confidence).rank
+        self._canaries = CANARY_ACCOUNTS | frozenset(settings.canary_accounts)
+        if settings.endpoints != former.endpoints:  # what others said of a secret says nothing of these
+            self._known.clear()
+            self._controls.clear()
+        for lane in self._lanes.values():
+            lane.rate.pace(settings.rate_per_provider)
+            lane.breaker.limit(settings.breaker_failures, settings.breaker_open_ms / 1000)
+        for job in [job for job in self._waiting.values() if not self._is_chosen(job.detector)]:
+            self._give_up(job, "not_chosen")
+        while len(self._waiting) > settings.max_waiting:
+            self._give_up(next(iter(self._waiting.values())), "queue_full")
+        if network is not None:
+            old, self._network = self._network, network
+            self._client = Client(network, settings.attempts, self._metrics, self._sleep)
+            ending = asyncio.get_running_loop().create_task(_ended(old, list(self._tasks)), name="former network")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            self._go_on()
 
     @property
     def waiting(self) -> int:
@@ -175,29 +216,35 @@ class Prober:
                 self._told(fingerprint, known)
             return
         if len(self._waiting) >= self._settings.max_waiting:
-            _, oldest = self._waiting.popitem(last=False)
-            self._lane(oldest.detector).waiting.popleft()  # the oldest of all is the oldest of its lane
-            self._metrics.count("sluice_probe_skipped_total", reason="queue_full")
+            self._give_up(next(iter(self._waiting.values())), "queue_full")
         self._waiting[job.key] = job
         lane = self._lane(detector)
         lane.waiting.append(job)
         self._begin(lane)
 
     def _skipped(self, finding: Finding, detector: Detector) -> str | None:
-        settings = self._settings
         if self._client is None:
             return "stopped"
         if detector.live is None:
             return "no_check"
-        if settings.only and not {detector.id, detector.provider} & set(settings.only):
-            return "not_chosen"
-        if {detector.id, detector.provider} & set(settings.skip):
+        if not self._is_chosen(detector):
             return "not_chosen"
         if finding.confidence.rank < self._least:
             return "low_confidence"
         if self._is_canary(finding.candidate.secret, _companions(finding), finding.facts):
             return "canary"
         return None
+
+    def _is_chosen(self, detector: Detector) -> bool:
+        names = {detector.id, detector.provider}
+        only, skip = set(self._settings.only), set(self._settings.skip)
+        return bool(not only or names & only) and not names & skip
+
+    def _give_up(self, job: _Job, reason: str) -> None:
+        """What waits stays unchecked."""
+        del self._waiting[job.key]
+        self._lane(job.detector).waiting.remove(job)
+        self._metrics.count("sluice_probe_skipped_total", reason=reason)
 
     def _is_canary(self, secret: Secret, companions: Mapping[str, Secret], facts: Mapping[str, str] | None = None) -> bool:
         told = set((facts or {}).values())

@@ -115,6 +115,8 @@ class Known(msgspec.Struct, omit_defaults=True):
     judged: Severity | None = None
     told: Validity = Validity.unchecked
     """What the alert sent last said of the provider's word."""
+    silenced: float = 0.0
+    """When it was last seen and a verdict or a rule kept it back."""
 
     def count(self, sighting: Sighting) -> int:
         """Counts what was not counted yet of a sighting; the number of occurrences."""
@@ -276,6 +278,8 @@ class Repeats:
                 known.route = ruling.topic
         elif more:
             self._wait(fingerprint, known.sent + self._interval)
+        if silenced is not None and fresh:
+            known.silenced = now
         state = _encode(known)
         self._known[fingerprint] = state
         self._known.move_to_end(fingerprint)
@@ -343,6 +347,16 @@ def decode(value: bytes) -> Sighting | Answer:
         msgspec.MsgspecError: it is none.
     """
     return _records.decode(value)
+
+
+def last_silenced(state: bytes) -> str | None:
+    """When a secret was last seen and not told of; None if all that was seen was told.
+
+    Raises:
+        msgspec.MsgspecError: the state is none.
+    """
+    known = _states.decode(state)
+    return iso(known.silenced) if known.silenced else None
 
 
 def join(sightings: Iterable[Sighting | Answer]) -> list[Sighting | Answer]:

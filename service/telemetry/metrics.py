@@ -173,6 +173,19 @@ DECLARED: Final[dict[str, Declared]] = {
         "Near repeats.most_secrets, all workers together: raise it.",
         merge="sum",
     ),
+    "sluice_judge_allow_fired_total": Declared(
+        Counter,
+        "Findings that an entry of an allow-list let pass; 0 from the start for each, so that those that never do are seen.",
+        "Look at the entry: it may let pass more than it was made for.",
+        ("entry",),
+    ),
+    "sluice_judge_allow_last_fired_timestamp_seconds": Declared(
+        Gauge,
+        "When an entry of an allow-list last let something pass, 0 if never since the start.",
+        "Old or 0: the entry is hardly needed any more.",
+        ("entry",),
+        merge="max",
+    ),
     "sluice_publish_verdicts": Declared(
         Gauge, "People's verdicts that this worker obeys.", "Near verdicts.most: raise it, or take old ones back.", merge="max"
     ),

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ async def sluice(broker: Broker, settings: Settings, *arguments: str, stdin: byt
         "KAFKA_BOOTSTRAP_SERVERS": broker.address,
         "SLUICE_KAFKA__IDEMPOTENCE": str(broker.idempotence).lower(),
         "SLUICE_CONSUME__FETCH_MAX_WAIT_MS": "20",
+        "KAFKA_GROUP_ID": settings.kafka.group_id,
         "SLUICE_VERDICTS__TOPIC": settings.verdicts.topic,
         "SLUICE_FINGERPRINT__KEY": settings.fingerprint.key or "",
     }
@@ -76,6 +78,8 @@ async def test_a_verdict_silences_a_secret_on_all_workers_within_a_second(broker
         await produce(broker, settings.consume.topics[0], [b"token " + silenced] * 20 + [b"token " + alerting])
         documents = [json.loads(r.value) for r in await read(broker, settings.publish.topic, 1)]
         assert {document["secret"]["fingerprint"] for document in documents} == {one.fingerprint(alerting)}
+        (listed,) = json.loads(await sluice(broker, settings, "--list", "--format", "json"))
+        assert written < datetime.fromisoformat(listed["last_silenced"]).timestamp() < time.time()
 
         await sluice(broker, settings, fingerprint, "true_positive", "--by", "bob", "--reason", "it is ours")
         await until(lambda: bool((held := one.verdicts.of(fingerprint, written)) and held.by == "bob"), 20.0)
@@ -100,6 +104,7 @@ async def test_verdicts_are_listed_removed_and_known_to_a_worker_that_starts_lat
     assert [(row["fingerprint"], row["verdict"], row["by"], row["reason"]) for row in listed] == [
         (kept, "accepted_risk", "ann", "old")
     ]
+    assert listed[0]["last_silenced"] is None
     async with running(settings) as service:
         assert service.verdicts.of(kept, time.time())
         assert service.verdicts.of(removed, time.time()) is None

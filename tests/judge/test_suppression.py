@@ -169,6 +169,17 @@ def test_an_entry_that_never_fired_is_told() -> None:
     assert [told.entry.source for told in suppress.told()] == ["2"]
 
 
+def test_counts_go_on_for_entries_that_say_what_they_said() -> None:
+    former = suppressing(entry(path="a", source="1"), entry(path="b", source="2"))
+    for path in ("a", "b", "b"):
+        former.suppressed(finding(), Location(path=path), PRINT)
+    suppress = suppressing(entry(path="c", source="1"), entry(path="b", source="3"))
+
+    suppress.take_over(former)
+
+    assert suppress.fired == {"3": 2}
+
+
 def test_the_clause_names_who_and_why() -> None:
     found = suppressing(entry(detector="*")).suppressed(finding(), Location(), PRINT)
 

@@ -74,3 +74,24 @@ def test_it_stays_open_longer_each_time_up_to_a_bound(clock: Clock) -> None:
 
     assert times == [60, 120, 240, 480, 900, 900, 900, 900]
     assert max(times) == LONGEST_OPEN_SECONDS
+
+
+def test_another_pace_counts_from_the_next_turn_on(clock: Clock) -> None:
+    rate = Rate(2.0, clock)
+    rate.take()
+    rate.pace(10.0)
+
+    assert [rate.take() for _ in range(3)] == pytest.approx([0.5, 0.6, 0.7])
+
+
+def test_an_open_breaker_stays_open_under_other_limits(clock: Clock) -> None:
+    breaker = Breaker(1, 60.0, clock)
+    breaker.failed()
+    breaker.limit(1, 10.0)
+
+    assert breaker.is_open
+    clock.now += 61
+    assert breaker.admit()
+    breaker.failed()
+    clock.now += 11
+    assert breaker.admit()

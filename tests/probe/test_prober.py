@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import logging
+import random
 import secrets
 import ssl
 import time
@@ -19,6 +20,8 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
+from service import proof
+from service.errors import SettingsError
 from service.probe import prober as module
 from service.probe.client import MAX_BODY, retry_after
 from service.probe.prober import CANARY_ACCOUNTS, Prober
@@ -946,3 +949,38 @@ async def test_the_secret_is_in_no_log_metric_or_exception(
 
 def test_the_session_trusts_nothing_of_the_environment() -> None:
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+
+
+# ---- other settings while it runs
+
+
+async def test_what_waits_is_asked_by_new_settings_or_given_up(providers: Providers, detectors: Catalogue) -> None:
+    openai, github = (detectors[name] for name in ("openai-project-api-key", "github-personal-access-token"))
+    going = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        await going.wait()
+        return web.json_response({}, status=401)
+
+    providers.handlers["api.github.com"] = slow
+    providers.handlers["api.openai.com"] = slow
+    results, metrics = Results(), Metrics()
+    made = await prober(providers, metrics, results, concurrency=1, concurrency_per_provider=1)
+    secrets_of = {name: proof.secret_of(one, random.Random(3)) for name, one in (("github", github), ("openai", openai))}
+    made.submit(finding(github, proof.secret_of(github, random.Random(4))), "under way")
+    made.submit(finding(github, secrets_of["github"]), "waits")
+    made.submit(finding(openai, secrets_of["openai"]), "given up")
+
+    await made.take(providers.settings(concurrency=2, concurrency_per_provider=2, only=("GitHub",)))
+    going.set()
+    while len(results.all) < 2:
+        await asyncio.sleep(0.01)
+    await made.stop()
+
+    assert {(told[0], told[1]) for told in results.all} == {("under way", Validity.inactive), ("waits", Validity.inactive)}
+    assert metrics.value("sluice_probe_skipped_total", reason="not_chosen") == 1
+
+
+async def test_a_file_of_certificates_that_is_wrong_changes_nothing(providers: Providers, running: Prober) -> None:
+    with pytest.raises(SettingsError, match=r"probe\.ca_file"):
+        await running.take(providers.settings(ca_file="/nowhere.pem"))

@@ -236,7 +236,13 @@ def test_a_silenced_secret_is_counted_and_alerts_once_the_verdict_is_taken_back(
     book = Book()
     book.verdict = Verdict(Kind.false_positive, "ann", NOW, "")
     (outcome,) = book.repeats.see(sighting(0, 5), NOW)
-    assert (outcome.alert, outcome.silenced, outcome.occurrences) == (None, ("verdict_false_positive", "ann: no reason given"), 5)
+    assert (outcome.alert, outcome.silenced, outcome.occurrences) == (
+        None,
+        ("verdict_false_positive", "ann: no reason given"),
+        5,
+    )
+    assert outcome.state is not None
+    assert repeats.last_silenced(outcome.state) == repeats.iso(NOW)
     assert outcome.body is not None
     assert outcome.body["secret"]["fingerprint"] == FINGERPRINT
     assert book.due(NOW + 500) == []

@@ -13,9 +13,9 @@ from service.telemetry.metrics import DECLARED, Metrics
 STAGES = ("consume", "decode", "detect", "judge", "probe", "publish", "telemetry")
 HARMLESS_LABELS = {
     *("topic", "partition", "envelope", "detector", "provider", "confidence", "severity", "validity", "reason", "sink"),
-    *("error", "outcome", "worker", "cause"),
+    *("error", "outcome", "worker", "cause", "entry"),
 }
-"""Labels whose values the broker, the catalogue or a closed list of ours bounds."""
+"""Labels whose values the broker, the catalogue, the operator's files or a closed list of ours bounds."""
 NOT_BASE_UNITS = re.compile(r"_(?:ms|millis\w*|micros\w*|minutes|hours|kb|kilobytes|mb|megabytes|percent)(?:_|$)")
 NAMES = sorted(DECLARED)
 

@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -187,9 +188,16 @@ class Pipeline(Stage):
         self._metrics.count("sluice_consume_dead_records_total", reason=failure.reason)
         place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         _log.warning("dead letter", reason=failure.reason, error=failure.error, **place)
-        # larger than the topic takes: the place is kept, the payload stays where it is
-        without = Message(topic, key, None, [*headers, ("sluice.payload", b"left out: too large")])
-        return Message(topic, key, value, headers, instead=without)
+
+        def bare() -> Message:
+            return Message(topic, None, b"", deadletter.bare(record, failure.reason, failure.error, __version__))
+
+        def without() -> Message:
+            return Message(topic, key, b"" if key is None else None, [*headers, deadletter.LEFT_OUT], instead=bare)
+
+        # larger than the topic takes: the place is kept, the payload stays where it is, and if need be key and headers too;
+        # what has neither a key nor a value cannot be sent
+        return Message(topic, key, b"" if key is None and value is None else value, headers, instead=without)
 
     def _compose(self, items: Sequence[Any]) -> tuple[list[Message], list[Message]]:
         letters = [item for item in items if isinstance(item, Message)]
@@ -199,7 +207,7 @@ class Pipeline(Stage):
         topic = self._settings.sightings_topic
         for one in repeats.join(seen):
             place = (one.topic, one.partition, one.counts[0][0]) if isinstance(one, Sighting) else ("", 0, 0)
-            instead = self._rejected(one.fingerprint, place)
+            instead = partial(self._rejected, one.fingerprint, place)
             letters.append(Message(topic, one.fingerprint.encode(), repeats.encode(one), instead=instead))
         return letters, []
 

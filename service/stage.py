@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from service.consume.batches import Slab
 from service.consume.offsets import Offsets, Partition
 from service.consume.source import Source
 from service.publish.delivery import AtLeastOnce, ExactlyOnce, Parcel
+from service.publish.schemas import native
 from service.publish.schemas.native import Alert
 from service.publish.sinks import kafka
 from service.publish.sinks.kafka import Message
@@ -118,6 +120,7 @@ class Stage:
             await self._delivery.stop()
 
     async def _turn(self, timeout_ms: int) -> None:
+        self._delivery.check()
         await self._take(await self.source.poll(timeout_ms))
         await self.source.commit()
 
@@ -147,8 +150,8 @@ class Stage:
         """Hands on what was made of no input."""
         self._delivery.put(Parcel(None, None, items, lambda: None))
 
-    def _producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        return source.producer(self._settings, transactional_id)
+    def _producer(self, batch_bytes: int, transactional_id: str | None = None) -> AIOKafkaProducer:
+        return source.producer(self._settings, batch_bytes, transactional_id)
 
     def _alert(self, alert: Alert, since: int, route: str | None) -> Message:
         """An alert as it is sent. ``since`` is when its record was written, in milliseconds; -1: nobody knows."""
@@ -161,9 +164,12 @@ class Stage:
         topic, key = route or self._settings.publish.topic, alert.fingerprint.encode()
         where = alert.body["location"]
         place = (where.get("topic", ""), where.get("partition", 0), where.get("offset", 0))
-        return Message(
-            topic, key, _encode(alert.body), instead=self._rejected(alert.fingerprint, place), acknowledged=acknowledged
-        )
+        rejected = partial(self._rejected, alert.fingerprint, place)
+
+        def shortened() -> Message:
+            return Message(topic, key, _encode(native.shortened(alert.body)), instead=rejected, acknowledged=acknowledged)
+
+        return Message(topic, key, _encode(alert.body), instead=shortened, acknowledged=acknowledged)
 
     def _rejected(self, fingerprint: str, place: tuple[str, int, int]) -> Message:
         """The dead letter of an alert that its topic never takes; ``place`` is that of the record it came from."""

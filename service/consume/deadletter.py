@@ -63,10 +63,15 @@ def letter(
     return record.key, record.value, headers
 
 
+def bare(record: Record, reason: str, error: str, version: str) -> list[tuple[str, bytes | None]]:
+    """Headers of a dead letter that says where its record is, and holds nothing of it."""
+    place = Record(record.topic, record.partition, record.offset, record.timestamp, None, None)
+    return [*letter(place, reason, error, version)[2], LEFT_OUT]
+
+
 def rejected(topic: str, partition: int, offset: int, version: str) -> list[tuple[str, bytes | None]]:
     """Headers of the dead letter of an alert that its sink never takes: the record stays in its topic, and has its place."""
-    record = Record(topic, partition, offset, -1, None, None)
-    return [*letter(record, "alert_rejected", "", version)[2], LEFT_OUT]
+    return bare(Record(topic, partition, offset, -1, None, None), "alert_rejected", "", version)
 
 
 class Limit:

@@ -245,14 +245,16 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._offsets.committed(positions)
         self._metrics.set("sluice_consume_last_commit_timestamp_seconds", time.time())
 
-    async def position(self, partition: Partition) -> int | None:
-        """The offset that is committed for a partition.
+    async def position(self, partition: Partition) -> tuple[int, str] | None:
+        """The offset that is committed for a partition, and what was committed with it.
 
         Raises:
             KafkaError: the broker does not say.
         """
-        offset: int | None = await self._consumer.committed(TopicPartition(*partition))
-        return offset
+        tp = TopicPartition(*partition)
+        # the library's own question leaves out what stands beside the offset
+        found = (await self._consumer._coordinator.fetch_committed_offsets([tp])).get(tp)
+        return None if found is None else (found.offset, found.metadata or "")
 
     def pause(self, paused: bool) -> None:
         """Stops or resumes fetching; polling goes on."""
@@ -318,8 +320,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._being_opened = None
 
 
-def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """A producer of what Sluice writes, not yet started."""
+def producer(settings: Settings, batch_bytes: int = 16 * 1024, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """A producer of what Sluice writes, not yet started; ``batch_bytes`` is the most that it puts together."""
     return AIOKafkaProducer(
         **connection(settings),
         acks="all",
@@ -327,6 +329,7 @@ def producer(settings: Settings, transactional_id: str | None = None) -> AIOKafk
         transactional_id=transactional_id,
         transaction_timeout_ms=settings.kafka.session_timeout_ms,
         linger_ms=0,
+        max_batch_size=batch_bytes,
         max_request_size=16 * 1024 * 1024,
         compression_type=None,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,7 +21,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from service.publish.sinks import kafka
-from service.publish.sinks.kafka import Message
+from service.publish.sinks.kafka import Message, Terms
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 
@@ -32,6 +33,8 @@ MOST_TOGETHER: Final = 1000
 STOP_SECONDS: Final = 5.0
 """How long a producer is given to end."""
 Partition = tuple[str, int]
+Committed = tuple[int, str]
+"""An offset and what was committed with it: under exactly-once delivery a word of each transaction's own."""
 
 
 class Parcel(NamedTuple):
@@ -70,6 +73,9 @@ class Delivery(Protocol):
 
     async def open(self, partitions: set[Partition]) -> None:
         """These input partitions are ours from now on; nobody else's messages of them count any more."""
+
+    def check(self) -> None:
+        """Raises what ended the delivery, if anything did: a fault of ours, after which nothing would be sent any more."""
 
     def put(self, parcel: Parcel) -> None:
         """Takes a parcel in; parcels of a partition are delivered in the order of coming."""
@@ -152,20 +158,25 @@ class _Failures:
         self.number = 0
 
 
-def _in_their_stead(messages: list[Message], outcomes: list[BaseException | None], failures: _Failures) -> list[Message]:
-    """What is still to be sent: the messages that failed, and the stand-ins of those that never will be taken."""
-    left: list[Message] = []
-    for message, outcome in zip(messages, outcomes, strict=True):
-        if outcome is None:
-            if message.acknowledged is not None:
-                message.acknowledged()
-        elif isinstance(outcome, kafka.TOO_LARGE):
-            failures.tell("too_large")
-            if message.instead is not None:
-                left.append(message.instead)
-        else:
-            left.append(message)
-    return left
+def _taken_as(message: Message, outcome: BaseException | None, terms: Terms, failures: _Failures) -> Message | None:
+    """A message as it is to be sent the next time: in its stead another one if its topic never takes it, None for nothing."""
+    if not (isinstance(outcome, kafka.TOO_LARGE) and terms.is_alone(message)):
+        return message
+    failures.tell("too_large")
+    if message.instead is None:
+        _log.error("given up: larger than its topic takes", topic=message.topic, bytes=len(message.value or b""))
+        return None
+    return message.instead()
+
+
+def _all_alone(messages: Sequence[Message], outcomes: Sequence[BaseException | None], terms: Terms) -> bool:
+    large = (m for m, outcome in zip(messages, outcomes, strict=True) if isinstance(outcome, kafka.TOO_LARGE))
+    return all(map(terms.is_alone, large))
+
+
+def _check(task: asyncio.Task[None] | None) -> None:
+    if task is not None and task.done() and not task.cancelled():
+        task.result()
 
 
 async def _ended(producer: Any) -> None:
@@ -178,13 +189,14 @@ class AtLeastOnce:
     """One producer, one group under way.
 
     Args:
-        make: makes a producer that is not yet started.
+        make: makes a producer that is not yet started, of batches of so many bytes.
         compose: of the stage.
         metrics: the process's.
     """
 
-    def __init__(self, make: Callable[[], Any], compose: Compose, metrics: Metrics) -> None:
+    def __init__(self, make: Callable[[int], Any], compose: Compose, metrics: Metrics) -> None:
         self._make = make
+        self._terms = Terms()
         self._compose = compose
         self._failures = _Failures(metrics)
         self._queue = _Queue()
@@ -203,7 +215,7 @@ class AtLeastOnce:
 
     async def start(self) -> None:
         """Connects."""
-        self._producer = self._make()
+        self._producer = self._make(self._terms.batch_bytes)
         try:
             await self._producer.start()
         except BaseException:
@@ -213,6 +225,10 @@ class AtLeastOnce:
 
     async def open(self, partitions: set[Partition]) -> None:
         """Nothing to do: what another worker still sends of them counts as a repeat."""
+
+    def check(self) -> None:
+        """Raises what ended the delivery, if anything did."""
+        _check(self._pumping)
 
     def put(self, parcel: Parcel) -> None:
         """Takes a parcel in."""
@@ -236,8 +252,13 @@ class AtLeastOnce:
 
     async def mark(self, topic: str, partition: int) -> int:
         """Writes a record without a value, and tells its offset: what is before it was written before."""
-        future = await self._producer.send(topic, None, b"", partition)
-        return int((await future).offset)
+        future = await self._producer.send(topic, None, b"", partition, self._terms.timestamp)
+        try:
+            return int((await future).offset)
+        except kafka.LEARNED_FROM as error:
+            self._terms.learn([error], all_alone=True)
+            await self._renew()
+            raise
 
     async def _pump(self) -> None:
         while True:
@@ -248,20 +269,26 @@ class AtLeastOnce:
 
     async def _until_acknowledged(self, messages: list[Message]) -> None:
         while messages:
-            outcomes = await kafka.send(self._producer, messages)
-            messages = _in_their_stead(messages, outcomes, self._failures)
-            errors = [outcome for outcome in outcomes if outcome is not None and not isinstance(outcome, kafka.TOO_LARGE)]
-            if not errors:
-                continue
-            self._failures.tell(type(errors[0]).__name__)
-            await self._failures.pause()
+            outcomes = await kafka.send(self._producer, messages, self._terms.timestamp)
+            left: list[Message] = []
+            for message, outcome in zip(messages, outcomes, strict=True):
+                if outcome is not None:
+                    again = _taken_as(message, outcome, self._terms, self._failures)
+                    left += [again] if again is not None else []
+                elif message.acknowledged is not None:
+                    message.acknowledged()
+            errors = [outcome for outcome in outcomes if outcome is not None]
+            if errors and not self._terms.learn(errors, _all_alone(messages, outcomes, self._terms)):
+                self._failures.tell(type(errors[0]).__name__)
+                await self._failures.pause()
             if any(isinstance(error, KafkaError) and not error.retriable for error in errors):
                 await self._renew()
+            messages = left
         self._failures.over()
 
     async def _renew(self) -> None:
         """A producer that met some errors never sends again; another one does."""
-        fresh = self._make()
+        fresh = self._make(self._terms.batch_bytes)
         try:
             await asyncio.wait_for(fresh.start(), STOP_SECONDS)
         except kafka.FAILED:
@@ -278,9 +305,9 @@ class ExactlyOnce:
     under its id, which ends every transaction of the former owner for good, and only then reads how far it came.
 
     Args:
-        make: makes a producer with a transactional id that is not yet started.
+        make: makes a producer, of batches of so many bytes, with a transactional id, that is not yet started.
         group: whose offsets are committed.
-        position: asks the broker for the committed offset of an input partition.
+        position: asks the broker for the committed offset of an input partition, and for what was committed with it.
         committed: called with what was committed.
         lost: called where somebody else went on with a partition that we took for ours.
         compose: of the stage.
@@ -291,9 +318,9 @@ class ExactlyOnce:
 
     def __init__(
         self,
-        make: Callable[[str | None], Any],
+        make: Callable[[int, str | None], Any],
         group: str,
-        position: Callable[[Partition], Awaitable[int | None]],
+        position: Callable[[Partition], Awaitable[Committed | None]],
         committed: Callable[[dict[Partition, int]], None],
         lost: Callable[[], None],
         compose: Compose,
@@ -311,7 +338,7 @@ class ExactlyOnce:
         self.patience_seconds = patience_seconds
         self.fenced_seconds = fenced_seconds
         self._lanes: dict[Partition, _Lane] = {}
-        self._beside = AtLeastOnce(lambda: make(None), compose, metrics)
+        self._beside = AtLeastOnce(lambda batch_bytes: make(batch_bytes, None), compose, metrics)
 
     @property
     def reachable(self) -> bool:
@@ -332,6 +359,12 @@ class ExactlyOnce:
         await self.close()
         self._lanes = {partition: _Lane(self, partition) for partition in partitions}
         await asyncio.gather(*(lane.open() for lane in self._lanes.values()))
+
+    def check(self) -> None:
+        """Raises what ended the delivery, if anything did."""
+        self._beside.check()
+        for lane in self._lanes.values():
+            lane.check()
 
     def put(self, parcel: Parcel) -> None:
         """Takes a parcel in; one of a partition that is not ours is dropped: its owner makes it again."""
@@ -380,12 +413,16 @@ class _Lane:
         self.queue = _Queue()
         self.failures = _Failures(whole.metrics)
         self._producer: Any = None
-        self._committed: int | None = None
+        self._terms = Terms()
+        self._committed: Committed | None = None
         self._pumping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         self._committed = await self._fence()
         self._pumping = asyncio.get_running_loop().create_task(self._pump(), name=f"delivery {self._id}")
+
+    def check(self) -> None:
+        _check(self._pumping)
 
     async def close(self) -> None:
         if self._pumping is not None:
@@ -393,10 +430,10 @@ class _Lane:
             await asyncio.gather(self._pumping, return_exceptions=True)
         await self._discard()
 
-    async def _fence(self) -> int | None:
+    async def _fence(self) -> Committed | None:
         """Begins under the partition's id, as long as it takes; the offset to which the former owner committed."""
         while True:
-            self._producer = self._whole.make(self._id)
+            self._producer = self._whole.make(self._terms.batch_bytes, self._id)
             try:
                 await asyncio.wait_for(self._producer.start(), self._whole.patience_seconds)
                 return await self._whole.position(self._partition)
@@ -419,10 +456,13 @@ class _Lane:
             messages = [
                 message for wave in self._whole.compose([item for parcel in group for item in parcel.items]) for message in wave
             ]
-            offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), self._committed)
-            while not await self._commits(messages, offset):
+            known = self._committed[0] if self._committed is not None else None
+            offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), known)
+            # an offset alone does not tell one transaction from another: what comes of no further input leaves it in place
+            aim = None if offset is None else (offset, uuid.uuid4().hex)
+            while not await self._commits(messages, aim):
                 before, self._committed = self._committed, await self._fence()
-                if self._committed == offset:
+                if aim is not None and self._committed == aim:
                     break  # it had gone through, and only the answer was lost
                 if self._committed != before:
                     _log.warning(
@@ -431,7 +471,7 @@ class _Lane:
                     self._whole.lost()
                     return
             self.failures.over()
-            self._committed = offset
+            self._committed = aim
             for message in messages:
                 if message.acknowledged is not None:
                     message.acknowledged()
@@ -439,30 +479,31 @@ class _Lane:
             if offset is not None:
                 self._whole.committed({self._partition: offset})
 
-    async def _commits(self, messages: list[Message], offset: int | None) -> bool:
-        """One transaction. False if it did not succeed, or nobody knows; the producer is then gone."""
-        producer = self._producer
+    async def _commits(self, messages: list[Message], aim: Committed | None) -> bool:
+        """One transaction. False if it did not succeed, or nobody knows; the producer is then gone.
+
+        What no topic will take is replaced in ``messages`` by what stands in for it.
+        """
+        producer, learned = self._producer, False
         try:
             async with asyncio.timeout(self._whole.patience_seconds):
-                while True:
-                    await producer.begin_transaction()
-                    outcomes, _ = await asyncio.gather(kafka.send(producer, messages), self._offset(producer, offset))
-                    failed = [outcome for outcome in outcomes if outcome is not None]
-                    if not failed:
-                        break
-                    if not all(isinstance(outcome, kafka.TOO_LARGE) for outcome in failed):
-                        raise failed[0]
-                    await producer.abort_transaction()
-                    kept = [
-                        message if outcome is None else message.instead
-                        for message, outcome in zip(messages, outcomes, strict=True)
-                    ]
-                    messages[:] = [message for message in kept if message is not None]
-                    self.failures.tell("too_large")
+                await producer.begin_transaction()
+                outcomes, _ = await asyncio.gather(
+                    kafka.send(producer, messages, self._terms.timestamp), self._offset(producer, aim)
+                )
+                if failed := [outcome for outcome in outcomes if outcome is not None]:
+                    alone = _all_alone(messages, outcomes, self._terms)
+                    pairs = zip(messages, outcomes, strict=True)
+                    again = [_taken_as(message, outcome, self._terms, self.failures) for message, outcome in pairs]
+                    messages[:] = [message for message in again if message is not None]
+                    learned = self._terms.learn(failed, alone)
+                    raise failed[0]
                 await producer.commit_transaction()
         except (*kafka.FAILED, AssertionError) as error:
-            self.failures.tell(type(error).__name__)
             await self._discard()
+            if learned:
+                return False
+            self.failures.tell(type(error).__name__)
             if isinstance(error, ProducerFenced):  # by the partition's new owner: the group tells us, if it is not us
                 await asyncio.sleep(self._whole.fenced_seconds)
             else:
@@ -470,6 +511,6 @@ class _Lane:
             return False
         return True
 
-    async def _offset(self, producer: Any, offset: int | None) -> None:
-        if offset is not None:
-            await producer.send_offsets_to_transaction({TopicPartition(*self._partition): offset}, self._whole.group)
+    async def _offset(self, producer: Any, aim: Committed | None) -> None:
+        if aim is not None:
+            await producer.send_offsets_to_transaction({TopicPartition(*self._partition): aim}, self._whole.group)

@@ -288,3 +288,20 @@ def test_what_an_event_tells_at_length_is_cut_short(finding: Finding) -> None:
     told = render(finding, Location(path="a" * 1_000_000, field="f")).body["location"]
     assert len(told["path"]) == native.MOST_TEXT + 1
     assert told["field"] == "f"
+
+
+def test_a_shortened_alert_says_so_and_keeps_what_tells_it_apart(finding: Finding) -> None:
+    long = Location(topic="t" * 200, partition=3, offset=17, path="a" * 3_000, url="b" * 3_000)
+    alert = render(finding, long)
+    short = native.shortened(alert.body)
+    assert short["shortened"] is True
+    assert len(msgspec.json.encode(short)) < len(msgspec.json.encode(alert.body)) / 3
+    for name in ("schema", "alert_id", "first_alert_id", "update", "detector", "secret", "severity", "occurrences"):
+        assert short[name] == alert.body[name]
+    assert short["location"] == {
+        "topic": "t" * 200,
+        "partition": 3,
+        "offset": 17,
+        "path": "a" * native.SHORTENED_TEXT + "…",
+        "url": "b" * native.SHORTENED_TEXT + "…",
+    } | {name: value for name, value in alert.body["location"].items() if name not in ("topic", "path", "url")}

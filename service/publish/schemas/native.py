@@ -4,6 +4,7 @@ A secret's first alert has ``update`` 0, and its ``alert_id`` is that of the pla
 of the same secret: ``update`` counts on, ``first_alert_id`` names the first one, and ``alert_id`` is made from what is told
 (occurrences, validity, confidence, severity, verdict). What comes twice has the same ``alert_id``, so it can be dropped;
 what tells more has another. ``location`` is the place of the best evidence, ``places`` holds up to three different ones.
+An alert that its topic does not take whole comes with its texts cut, and ``shortened`` true.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ SCHEMA: Final = "sluice.alert/1"
 
 MOST_TEXT: Final = 2048
 """Characters of what an event tells of its place; of more the end is left out."""
+SHORTENED_TEXT: Final = 100
+"""Characters of any text of an alert that its topic does not take whole."""
+_KEPT_WHOLE: Final = frozenset({"schema", "alert_id", "first_alert_id", "time", "detector", "secret", "topic", "tags"})
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -120,6 +124,22 @@ def place_of(location: Location) -> dict[str, Any]:
 def seen_at(location: Location, now: datetime | None = None) -> str:
     """When a secret was seen: the time its event tells, or now."""
     return _short(location.time) if location.time else iso((now or datetime.now(UTC)).timestamp())
+
+
+def shortened(body: dict[str, Any]) -> dict[str, Any]:
+    """An alert whose topic does not take it whole: its texts cut, lists to their first, with ``shortened`` to say so.
+
+    What tells it from others, and where its record is, stays as it is.
+    """
+    return {key: value if key in _KEPT_WHOLE else _cut(value) for key, value in body.items()} | {"shortened": True}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= SHORTENED_TEXT else value[:SHORTENED_TEXT] + "…"
+    if isinstance(value, dict):
+        return {key: value[key] if key in _KEPT_WHOLE else _cut(value[key]) for key in value}
+    return [_cut(one) for one in value[:1]] if isinstance(value, list) else value
 
 
 def _short(value: Any) -> Any:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
+from service.telemetry import logs
+
+_log = logs.get("publish")
 NAME: Final = "kafka"
 TOO_LARGE: Final = (MessageSizeTooLargeError, RecordTooLargeError)
+LEARNED_FROM: Final = (*TOO_LARGE, InvalidTimestampError)
+"""Refusals after which the same messages are sent in another way; see :class:`Terms`."""
 FAILED: Final = (KafkaError, TimeoutError, OSError)
+BATCH_BYTES: Final = 16 * 1024
+"""Messages of a partition that go together, as long as no topic takes less."""
+UNTIMED_SECONDS: Final = 60.0
+_NO_TIME: Final = -1
 
 
 class Message(NamedTuple):
     """What is sent. ``partition`` is chosen by the key if None.
 
-    ``instead`` is sent where the broker will never take this one as it is; ``acknowledged`` is called when it, and not
-    its stand-in, is safe.
+    ``instead`` makes what is sent where the broker will never take this one as it is; ``acknowledged`` is called when it,
+    and not its stand-in, is safe.
     """
 
     topic: str
@@ -25,12 +35,64 @@ class Message(NamedTuple):
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
     partition: int | None = None
-    instead: Message | None = None
+    instead: Callable[[], Message] | None = None
     acknowledged: Callable[[], None] | None = None
 
 
-async def send(producer: Any, messages: Sequence[Message]) -> list[BaseException | None]:
+class Terms:
+    """On what terms topics take our messages, as their refusals tell.
+
+    Topics limit the size of a batch: where messages are refused together, each goes in a batch of its own from then on, and
+    only what is refused alone is too large. They also refuse times that are too far ahead (an hour by default): while the
+    clock of this machine is that wrong, messages go without a time.
+    """
+
+    def __init__(self) -> None:
+        self.batch_bytes = BATCH_BYTES
+        """What a producer may put into one batch; one message goes in any case."""
+        self._untimed_until = 0.0
+
+    @property
+    def timestamp(self) -> int | None:
+        """What to give messages as their time; None: the present."""
+        return _NO_TIME if time.monotonic() < self._untimed_until else None
+
+    def is_alone(self, message: Message) -> bool:
+        """True if nothing else is in a batch with it."""
+        return len(message.key or b"") + len(message.value or b"") >= self.batch_bytes or self.batch_bytes == 1
+
+    def learn(self, outcomes: Iterable[BaseException | None], all_alone: bool) -> bool:
+        """Takes note of what became of messages.
+
+        Args:
+            outcomes: theirs.
+            all_alone: each of those that were too large was in a batch of its own.
+
+        Returns:
+            True if another attempt, at once and with another producer, goes differently: the one that was refused a
+            batch has counted it, and the broker misses it ever after.
+        """
+        reasons = [outcome for outcome in outcomes if isinstance(outcome, LEARNED_FROM)]
+        too_large = any(isinstance(reason, TOO_LARGE) for reason in reasons)
+        untimely = any(isinstance(reason, InvalidTimestampError) for reason in reasons)
+        if too_large and not all_alone:
+            self.batch_bytes = 1
+            _log.info("a topic takes small batches only: from now on each message is one")
+        if untimely and self.timestamp is None:
+            self._untimed_until = time.monotonic() + UNTIMED_SECONDS
+            _log.error("a topic refuses our times: the clock of this machine is wrong; sending without", told=time.time())
+        elif untimely:
+            return too_large
+        return bool(reasons)
+
+
+async def send(producer: Any, messages: Sequence[Message], timestamp: int | None = None) -> list[BaseException | None]:
     """Sends all and waits for all.
+
+    Args:
+        producer: aiokafka's.
+        messages: what to send.
+        timestamp: of all of them, in milliseconds since the epoch; the present if None.
 
     Returns:
         For each message None if it is acknowledged, or what came in the way. After the first one that cannot even be
@@ -42,7 +104,12 @@ async def send(producer: Any, messages: Sequence[Message]) -> list[BaseException
         try:
             futures.append(
                 await producer.send(
-                    message.topic, message.value, message.key, message.partition, headers=list(message.headers) or None
+                    message.topic,
+                    message.value,
+                    message.key,
+                    message.partition,
+                    timestamp,
+                    headers=list(message.headers) or None,
                 )
             )
         except TOO_LARGE as error:

@@ -154,6 +154,8 @@ class Stream:
         self.sent = 0
         self.found: dict[Place, list[tuple[str, str]]] = {}
         """Where alerts say they come from, and the fingerprint and ``alert_id`` of each."""
+        self.shortened: set[Place] = set()
+        """Where those come from that their topic did not take whole."""
         self.workers: list[Worker] = []
         self._folder = folder
         self._environment = {
@@ -221,11 +223,12 @@ class Stream:
         where = await self._producer.send_and_wait(self.events, value, **options)
         return where.topic, where.partition, where.offset
 
-    async def plant(self, **options: Any) -> None:
-        """One record with a leak, reckoned with like those of the feed."""
-        secret = self.draw_secret()
-        place = await self.send_one(json.dumps({"type": "log", "message": f"key={secret}"}).encode(), **options)
+    async def plant(self, secret: str | None = None, value: bytes | None = None, **options: Any) -> Place:
+        """One record with a leak, reckoned with like those of the feed; where it is."""
+        secret = secret or self.draw_secret()
+        place = await self.send_one(value or json.dumps({"type": "log", "message": f"key={secret}"}).encode(), **options)
         self.planted[place] = fingerprint(secret)
+        return place
 
     def begin_anew(self) -> None:
         """The topic was made anew: what was planted before is reckoned with, its places are given again."""
@@ -313,6 +316,8 @@ class Stream:
         where = alert["location"]
         place = (where["topic"], where["partition"], where["offset"])
         self.found.setdefault(place, []).append((alert["secret"]["fingerprint"], alert["alert_id"]))
+        if alert.get("shortened"):
+            self.shortened.add(place)
 
     @property
     def missing(self) -> list[Place]:
@@ -367,7 +372,12 @@ class Stream:
 
     async def dead_letters(self, least: int, seconds: float = 60.0) -> list[Any]:
         """What is among the dead letters, once so many are there."""
-        consumer = AIOKafkaConsumer(self.letters, bootstrap_servers=self.address, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            self.letters,
+            bootstrap_servers=self.address,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
         await consumer.start()
         found: list[Any] = []
         deadline = time.monotonic() + seconds

@@ -101,3 +101,26 @@ async def test_a_sink_whose_broker_is_dead_delays_and_loses_nothing(cluster: Clu
     await stream.until_found(20)
     await stream.reckon()
     assert worker.running
+
+
+async def test_a_coordinator_lost_within_transactions_doubles_and_loses_nothing(
+    cluster: Cluster, open_stream: OpenStream
+) -> None:
+    stream = await open_stream(cluster.address, replicas=3, delivery="exactly_once")
+    worker = stream.worker()
+    stream.feed()
+    await worker.ready()
+    await stream.until_found(20)
+    for _ in range(2):
+        partition = stream.rng.randrange(4)
+        lost = await admin.coordinator(cluster.address, f"{stream.group}-{stream.events}-{partition}", transactional=True)
+        await asyncio.sleep(stream.rng.uniform(0.0, 0.5))
+        cluster.nodes[lost].kill()
+        await stream.until_found(20)
+        if stream.rng.random() < 0.5:  # who comes next has to end what was left open, with another coordinator
+            worker.kill()
+            await worker.start().ready()
+        cluster.nodes[lost].start()
+        await stream.until_found(20)
+    await stream.reckon()
+    assert worker.running

@@ -13,6 +13,7 @@ it between topics.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -187,6 +188,7 @@ class Repeats:
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._due: list[tuple[float, str]] = []
         self._waiting: set[str] = set()
+        self._asked_due = math.inf
 
     def __len__(self) -> int:
         return len(self._known)
@@ -248,6 +250,10 @@ class Repeats:
     def due(self, now: float) -> list[Outcome]:
         """The updates that have waited for their interval."""
         outcomes: list[Outcome] = []
+        if now < self._asked_due:  # the clock was set back: nothing waits longer than an interval
+            self._due = [(min(until, now + self._interval), fingerprint) for until, fingerprint in self._due]
+            heapq.heapify(self._due)
+        self._asked_due = now
         while self._due and self._due[0][0] <= now:
             _, fingerprint = heapq.heappop(self._due)
             self._waiting.discard(fingerprint)

@@ -366,3 +366,13 @@ def test_what_a_rule_drops_before_the_first_alert_is_told_when_the_rule_covers_i
     book = ruled(unchecked=Ruling(Severity.high, dropped="all of them"))
     assert book.see(sighting(0)) == []
     assert book.answer(Validity.unknown, NOW + 5) != []
+
+
+def test_an_update_waits_no_longer_where_the_clock_is_set_back() -> None:
+    book, day = Book(interval=100.0), 86_400
+    book.see(sighting(0), NOW + day)
+    assert book.see(sighting(1), NOW + day + 10) == []
+    assert book.due(NOW + day + 11) == []
+    assert book.due(NOW) == []
+    (update,) = book.due(NOW + 100)
+    assert update["occurrences"] == 2

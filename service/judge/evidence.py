@@ -12,7 +12,9 @@ from service.records import CheckResult
 
 
 class Check(Protocol):
-    """What a module of ``service/judge/checks/`` offers; ``complete`` is optional."""
+    """What a module of ``service/judge/checks/`` offers; ``complete`` is optional, and so is ``PROVES``: True where a check
+    that passes is no chance, whatever the secret looks like. A structure can be filled with anything; a checksum cannot.
+    """
 
     NAME: str
 
@@ -36,6 +38,12 @@ def by_name(name: str) -> Check:
     if name not in names():
         raise KeyError(name)
     return cast(Check, importlib.import_module(f"{_package.__name__}.{name.replace('-', '_')}"))
+
+
+@cache
+def proves(name: str) -> bool:
+    """True if nobody made up what passes this check: it is a checksum over all of the secret."""
+    return bool(getattr(by_name(name), "PROVES", False))
 
 
 def complete(name: str, secret: bytes) -> bytes:

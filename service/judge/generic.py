@@ -147,9 +147,17 @@ def _in_url(candidate: Candidate, body: bytes) -> Verdict:
         return Reason.not_a_secret, "code rather than a value"
     if body.isdigit() and len(body) < 6 and b"@" not in candidate.before[-80:]:
         return Confidence.low, "a number that may be a port"
+    lower = body.lower()
     if _SCHEME_AND_USER.search(candidate.before + body):
+        if candidate.after.startswith((b"@localhost", b"@127.0.0.1")):
+            return Reason.placeholder, "what a database of one's own machine is called by default"
         return Confidence.low, _OF_USER
-    if body.lower() in _WEAK:
+    if lower in _WEAK:
+        user = candidate.before[-16:].rpartition(b"/")[2].lower()
+        if lower in (b"password", b"passwd") and user in (b"user:", b"username:"):
+            return Reason.placeholder, "the words of documentation for a user and a password"
+        if candidate.after.startswith(b"@[2001:db8:"):
+            return Reason.placeholder, "a word for a password, at an address of documentation"
         return Confidence.low, _WEAK_WORD
     if _LOCAL_HOST.match(candidate.after):
         return Confidence.low, "a password in a URL, but a host of examples"

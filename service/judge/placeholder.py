@@ -7,6 +7,7 @@ hardly its substance.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Final
 
@@ -39,6 +40,7 @@ _SEQUENCES: Final = (
 
 
 SLOT_WORD: Final = "a word that documentation puts in a secret's place"
+WORD: Final = "a word of documentation, or one for trying out"
 MOST_READ: Final = 512
 """So many characters say whether a value is a placeholder; a whole key file need not be read for it."""
 
@@ -59,7 +61,7 @@ def doubt(body: bytes) -> str | None:
     """Why the variable part of a secret is hardly anybody's, in a clause; None if nothing says so."""
     body = body[:MOST_READ]
     if _WORDS.search(body):
-        return "a word that documentation puts in a secret's place"
+        return WORD
     run = _RUN.search(body)
     if run and 2 * len(run[0]) >= len(body):
         return "one character repeated"
@@ -71,6 +73,12 @@ def doubt(body: bytes) -> str | None:
 def placeholder(body: bytes) -> str | None:
     """Either of the two."""
     return slot(body) or doubt(body)
+
+
+def repeated(body: bytes) -> float:
+    """How often each character is written in a row, on the average; a little more than 1 where they are random."""
+    body = body[:MOST_READ]
+    return len(body) / (1 + sum(one != other for one, other in itertools.pairwise(body)))
 
 
 _STEPS: Final = 5

@@ -31,7 +31,7 @@ import msgspec
 
 from service.judge import companions, context, entropy, evidence, generic, overlap, suppression, surroundings
 from service.judge.documented import is_documented
-from service.judge.placeholder import doubt, sequential_share, slot, walks_far
+from service.judge.placeholder import WORD, doubt, repeated, sequential_share, slot, walks_far
 from service.judge.reasons import Dropped, Reason
 from service.judge.surroundings import Kind
 from service.records import Candidate, Confidence, Detector, Finding, Severity, shannon
@@ -42,7 +42,9 @@ _SURE_PREFIX: Final = 4
 """A prefix of so many characters is no chance, however little random stands behind it."""
 
 _FILLING: Final = 2.5
-"""With digits in it, so few bits a character are filling."""
+"""With digits in it, so few bits a character are filling, and so is each character written so often in a row."""
+_WORD_AND_HYPHEN: Final = 5
+"""A prefix that is a word and a hyphen, such as ``api-``, is a part of many names."""
 
 
 class Judgement(NamedTuple):
@@ -139,26 +141,22 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
             checks[name] = result.outcome
         reasons.append(result.reason)
         facts.update(result.facts)
-    body = _body(detector, secret)
+    prefix = detector.prefix_of(secret)
+    body = secret[len(prefix) :] or secret
+    proved = any(outcome == "passed" and evidence.proves(name) for name, outcome in checks.items())
     if detector.entropy == 0 and (detector.before or detector.checks):
         verdict, clause = generic.weigh(candidate, body, checks)
         if isinstance(verdict, Reason):
             return Dropped(candidate, verdict, clause)
         return Finding(candidate, detector.severity, verdict, checks, (*reasons, clause), facts)
-    empty = slot(body)
-    if empty is not None:
-        return Dropped(candidate, Reason.placeholder, empty)
-    if _MASKED.match(candidate.after):
-        return Dropped(candidate, Reason.placeholder, "it goes on in masked characters")
-    if _FILE.match(candidate.after):
-        return Dropped(candidate, Reason.other_name, "a part of a file's name")
     assigned = context.name_of(candidate.before)
-    if detector.keywords and assigned.identifying:
-        return Dropped(candidate, Reason.other_name, "the name before it is that of an identifier or a digest")
-    doubted = _doubt(detector, body)
+    if not proved and (nothing := _nothing(candidate, prefix, body, assigned)) is not None:
+        return Dropped(candidate, *nothing)
+    doubted = _doubt(detector, body, proved)
     if doubted is not None:
         reason, clause = doubted
-        if not _is_sure_of_its_form(detector, secret, body):
+        public = detector.severity is Severity.info
+        if not proved and (public or not _is_sure_of_its_form(detector, prefix, body)):
             return Dropped(candidate, reason, clause)
         return Finding(candidate, detector.severity, Confidence.low, checks, (*reasons, clause), facts)
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
@@ -168,9 +166,34 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
     return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)
 
 
-def _doubt(detector: Detector, body: bytes) -> tuple[Reason, str] | None:
+def _nothing(candidate: Candidate, prefix: bytes, body: bytes, assigned: context.Name) -> tuple[Reason, str] | None:
+    """Why it is no secret, whatever it looks like."""
+    empty = slot(body)
+    if empty is not None:
+        return Reason.placeholder, empty
+    if _MASKED.match(candidate.after):
+        return Reason.placeholder, "it goes on in masked characters"
+    if _FILE.match(candidate.after):
+        return Reason.other_name, "a part of a file's name"
+    if candidate.detector.keywords and assigned.identifying:
+        return Reason.other_name, "the name before it is that of an identifier or a digest"
+    if len(prefix) <= _WORD_AND_HYPHEN and prefix.endswith(b"-") and prefix[:-1].isalpha() and _goes_on(candidate.before):
+        return Reason.other_name, "a part of a longer name or of an address"
+    return None
+
+
+def _goes_on(before: bytes) -> bool:
+    """True if what stands before a word belongs to it: ``px-api-…``, ``https://host/API-…``."""
+    if before[-1:] == b"-":
+        return True
+    return before[-1:] == b"/" and b"://" in before[max(before.rfind(b" "), before.rfind(b"\n"), before.rfind(b'"')) + 1 :]
+
+
+def _doubt(detector: Detector, body: bytes, proved: bool) -> tuple[Reason, str] | None:
     """What makes it unlikely that anybody was issued such a secret."""
     clause = doubt(body)
+    if proved and clause == WORD:  # by chance: what shows something has no right checksum
+        clause = None
     if clause is not None:
         return Reason.placeholder, clause
     if shannon(body) < detector.least_entropy and not entropy.looks_random(body):
@@ -180,21 +203,16 @@ def _doubt(detector: Detector, body: bytes) -> tuple[Reason, str] | None:
     return None
 
 
-def _is_sure_of_its_form(detector: Detector, secret: bytes, body: bytes) -> bool:
+def _is_sure_of_its_form(detector: Detector, prefix: bytes, body: bytes) -> bool:
     """True if the form alone says what it is, so that a doubtful one is told with low confidence and not dropped."""
     if detector.keywords:
         return False
-    if any(48 <= byte <= 57 for byte in body) and shannon(body) < _FILLING:
+    if any(48 <= byte <= 57 for byte in body) and (shannon(body) < _FILLING or repeated(body) > _FILLING):
         return False  # digits that repeat are filling; letters may be what documentation fills a form with
     if detector.before:
         return True
     least = _SURE_PREFIX if body.isalpha() else _SURE_PREFIX - 1
-    return not (body.isalpha() and body.islower()) and len(detector.prefix_of(secret)) >= least
-
-
-def _body(detector: Detector, secret: bytes) -> bytes:
-    """The part that varies: the secret without its fixed prefix."""
-    return secret[len(detector.prefix_of(secret)) :] or secret
+    return not (body.isalpha() and body.islower()) and len(prefix) >= least
 
 
 def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, said: list[str]) -> Confidence:

@@ -192,6 +192,22 @@ class TestUrls:
     def test_a_slot_is_none(self, judged: Judge, slot: str) -> None:
         assert judged(f"https://deploy:{slot}@git.acme.dev/app") == {}
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "mongodb://username:password@cluster.acme.dev/db",
+            "postgres://postgres:postgres@localhost:5432/db",
+            "mysql://app:app@127.0.0.1/db",
+            "postgresql://user:secret@[2001:db8::1234]/database",
+        ],
+    )
+    def test_words_of_documentation_and_defaults_of_ones_own_machine_are_none(self, judged: Judge, url: str) -> None:
+        assert judged(url) == {}
+
+    @pytest.mark.parametrize("url", ["mysql://root:password@db.acme.dev/db", "postgres://postgres:postgres@db.acme.dev/db"])
+    def test_weak_ones_of_other_machines_are_told(self, judged: Judge, url: str) -> None:
+        assert set(judged(url).values()) == {Confidence.low}
+
 
 class TestFormats:
     def test_a_password_hash_is_found(self, judged: Judge) -> None:

@@ -254,3 +254,69 @@ def test_a_marker_on_the_line_is_kept_with_the_finding(scanner: Scanner) -> None
     (finding,) = score.judge(scanner.candidates(text).found, text).findings
 
     assert finding.marker == "sluice:allow"
+
+
+@pytest.mark.parametrize("word", ["xxxx", "fake", "EXAMPLE", "changeme", "sample", "abc123"])
+def test_a_checksum_that_holds_outweighs_a_word_in_the_secret(judged: Callable[[str], Judgement], word: str) -> None:
+    drawn = f"acmec_{draw(ALNUM, 12)}{word}{draw(ALNUM, 24 - len(word), 2)}"
+    secret = evidence.complete("github-crc32", drawn.encode()).decode()
+
+    (found,) = judged(secret).findings
+
+    assert (found.confidence, found.checks) == (Confidence.high, {"github-crc32": "passed"})
+
+
+@pytest.mark.parametrize("around", ["{}...", "{}xxxx", "{}.png", "commit: {}"])
+def test_a_checksum_that_holds_outweighs_what_stands_around_it(judged: Callable[[str], Judgement], around: str) -> None:
+    secret = evidence.complete("github-crc32", f"acmec_{draw(ALNUM, 36)}".encode()).decode()
+
+    assert judged(around.format(secret)).dropped == []
+
+
+def test_what_repeats_is_told_if_its_checksum_holds(judged: Callable[[str], Judgement]) -> None:
+    secret = evidence.complete("github-crc32", b"acmec_" + b"a" * 30 + b"000000").decode()
+
+    (found,) = judged(secret).findings
+
+    assert found.confidence is Confidence.low
+
+
+@pytest.mark.parametrize("name", sorted(name for name in evidence.names() if evidence.proves(name)))
+def test_what_proves_a_secret_is_a_checksum(name: str) -> None:
+    """Noise never passes it."""
+    rng = random.Random(name)
+
+    noise = (bytes(rng.choices(ALNUM.encode(), k=rng.choice((36, 40, 51, 52, 58)))) for _ in range(2000))
+
+    assert all(evidence.by_name(name).check(value, b"", b"").outcome != "passed" for value in noise)
+
+
+SHORT = """
+provider = "Acme"
+
+[[secret]]
+id = "acme-word"
+name = "Acme key"
+severity = "high"
+expression = 'API-[A-Z0-9]{32}'
+examples = ["{secret}"]
+"""
+
+
+@pytest.fixture(scope="module")
+def of_a_word() -> Callable[[str], Judgement]:
+    detectors = catalogue.load([Source("cloud", "cloud/acme.toml", SHORT.encode())], evidence.names())
+    scanner = Scanner(database.build(detectors), layers.unwrap)
+    return lambda text: score.judge(scanner.candidates(text.encode()).found)
+
+
+@pytest.mark.parametrize("text", ["https://acme.notion.site/{}", "see https://acme.example/a/{}", "/the-{}", "px-{}"])
+def test_a_prefix_that_is_a_word_is_none_in_a_longer_name_or_an_address(
+    of_a_word: Callable[[str], Judgement], text: str
+) -> None:
+    assert of_a_word(text.format("API-" + draw(string.digits + "ABCDEFGH", 32))).findings == []
+
+
+@pytest.mark.parametrize("text", ["{}", "key={}", "--key {}", "'/{}'"])
+def test_elsewhere_it_is_one(of_a_word: Callable[[str], Judgement], text: str) -> None:
+    assert of_a_word(text.format("API-" + draw(string.digits + "ABCDEFGH", 32))).findings

@@ -8,6 +8,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "base58check"
+PROVES: Final = True
 _ALPHABET: Final = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 

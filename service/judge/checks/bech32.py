@@ -7,6 +7,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "bech32"
+PROVES: Final = True
 _ALPHABET: Final = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 

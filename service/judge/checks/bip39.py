@@ -11,6 +11,7 @@ from mnemonic import Mnemonic
 from service.records import CheckResult
 
 NAME: Final = "bip39"
+PROVES: Final = True
 _LENGTHS: Final = (24, 21, 18, 15, 12)
 _LEAST_DIFFERENT: Final = 5
 """Phrases of documentation repeat one word: ``abandon`` eleven times, ``zoo`` as often."""

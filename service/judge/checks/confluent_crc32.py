@@ -9,6 +9,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "confluent-crc32"
+PROVES: Final = True
 
 
 def _checksum(secret: bytes) -> bytes:

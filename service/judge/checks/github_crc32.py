@@ -11,6 +11,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "github-crc32"
+PROVES: Final = True
 DIGITS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BODY: Final = 30
 _CHECK: Final = 6

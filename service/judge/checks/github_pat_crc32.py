@@ -12,6 +12,7 @@ from service.judge.checks.github_crc32 import base62
 from service.records import CheckResult
 
 NAME: Final = "github-pat-crc32"
+PROVES: Final = True
 _PREFIX: Final = b"github_pat_"
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "gitlab-routable"
+PROVES: Final = True
 _DIGITS: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 

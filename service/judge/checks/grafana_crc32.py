@@ -11,6 +11,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "grafana-crc32"
+PROVES: Final = True
 
 
 def _checksum(secret: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "stellar-strkey"
+PROVES: Final = True
 _SEED: Final = b"\x90"
 
 

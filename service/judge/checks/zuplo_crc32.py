@@ -8,6 +8,7 @@ from typing import Final
 from service.records import CheckResult
 
 NAME: Final = "zuplo-crc32"
+PROVES: Final = True
 
 
 def _checksum(secret: bytes) -> bytes:

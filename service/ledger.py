@@ -45,6 +45,8 @@ TICK_SECONDS: Final = 1.0
 class Ledger(Stage):
     """The loop of one worker, from sightings to alerts. ``rule`` says what the rules of the settings make of an update."""
 
+    queue = "alerts"
+
     def __init__(
         self,
         settings: Settings,

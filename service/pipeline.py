@@ -55,6 +55,8 @@ class Pipeline(Stage):
     make of that.
     """
 
+    queue = "sightings"
+
     def __init__(
         self,
         settings: Settings,

@@ -86,6 +86,9 @@ class Consume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fetch_max_wait_ms: int = 100
     fetch_max_bytes: int = 16 * 1024 * 1024
     max_partition_fetch_bytes: int = 1024 * 1024
+    """What is fetched of a partition at once; less while sinks are behind, or where ``max_fetched_bytes`` would be passed."""
+    max_fetched_bytes: int = 64 * 1024 * 1024
+    """What is fetched and not yet taken, of all partitions of a worker together, at about."""
     max_in_flight: int = 10_000
     """Alerts and dead letters handed on and not yet acknowledged; above it nothing is fetched."""
     commit_interval_ms: int = 1_000
@@ -593,6 +596,7 @@ def _relations(settings: Settings) -> None:
         ("consume.fetch_max_wait_ms", consume.fetch_max_wait_ms, 0),
         ("consume.fetch_max_bytes", consume.fetch_max_bytes, 1),
         ("consume.max_partition_fetch_bytes", consume.max_partition_fetch_bytes, 1),
+        ("consume.max_fetched_bytes", consume.max_fetched_bytes, 1),
         ("consume.new_topic_partitions", consume.new_topic_partitions, 1),
         ("repeats.window_seconds", settings.repeats.window_seconds, 1),
         ("repeats.update_interval_seconds", settings.repeats.update_interval_seconds, 0),

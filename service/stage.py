@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -40,6 +40,9 @@ class Stage:
         metrics: the process's.
         own: a topic of ours that is read; None for those that ``consume`` names.
     """
+
+    queue: ClassVar[str]
+    """What the stage makes, as ``sluice_publish_waiting`` calls it."""
 
     def __init__(self, settings: Settings, metrics: Metrics, own: str | None = None) -> None:
         self._settings = settings
@@ -121,7 +124,12 @@ class Stage:
 
     async def _turn(self, timeout_ms: int) -> None:
         self._delivery.check()
-        await self._take(await self.source.poll(timeout_ms))
+        slabs = await self.source.poll(timeout_ms)
+        began = time.monotonic()
+        await self._take(slabs)
+        if slabs:
+            self.source.note(time.monotonic() - began, self.in_flight / self._settings.consume.max_in_flight)
+        self._metrics.set("sluice_publish_waiting", self.in_flight, queue=self.queue)
         await self.source.commit()
 
     async def _hold_back(self) -> None:
@@ -150,8 +158,8 @@ class Stage:
         """Hands on what was made of no input."""
         self._delivery.put(Parcel(None, None, items, lambda: None))
 
-    def _producer(self, batch_bytes: int, transactional_id: str | None = None) -> AIOKafkaProducer:
-        return source.producer(self._settings, batch_bytes, transactional_id)
+    def _producer(self, batch_bytes: int, transactional_id: str | None = None, seconds: float = 0.0) -> AIOKafkaProducer:
+        return source.producer(self._settings, batch_bytes, transactional_id, seconds)
 
     def _alert(self, alert: Alert, since: int, route: str | None) -> Message:
         """An alert as it is sent. ``since`` is when its record was written, in milliseconds; -1: nobody knows."""

@@ -239,6 +239,11 @@ def _partition_records(
     return _ORIGINAL(tp, MemoryRecords(records.data), aborted, offset, key, value, crcs, isolation)
 
 
+def held_bytes(records: Any) -> int:
+    """Bytes of what was fetched of a partition and is not taken yet; ``records`` is what the library keeps of it."""
+    return len(records._data) if isinstance(records, _Slabs) else 0
+
+
 class _Slabs:
     """An iterator of slabs, with the interface that the fetcher asks of ``PartitionRecords``."""
 

@@ -17,6 +17,7 @@ from service.consume.access import connection, explained
 from service.consume.batches import Slab
 from service.consume.lag import Lag
 from service.consume.offsets import Offsets, Partition
+from service.consume.pressure import Pressure
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -127,6 +128,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._being_opened: asyncio.Task[None] | None = None
         self._open: set[TopicPartition] = set()
         self._paused = False
+        self._pressure = Pressure(settings.consume.max_partition_fetch_bytes, settings.consume.max_fetched_bytes)
         self._last_commit = time.monotonic()
         self.joined = False
         self.leaves = False
@@ -223,6 +225,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         positions = {TopicPartition(*p): offset for p, offset in due.items() if TopicPartition(*p) in assigned}
         self._last_commit = now
         await self._lag.tell(self._consumer, self._paused)
+        self._tell_fetched()
         if not positions:
             return
         if self._advance:
@@ -263,6 +266,22 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             (self._consumer.pause if paused else self._consumer.resume)(*assigned)
         self._paused = paused
 
+    def note(self, seconds: float, waiting: float) -> None:
+        """What the last turn showed; fetches shrink or grow accordingly. See :meth:`.pressure.Pressure.note`."""
+        self._pressure.note(seconds, waiting)
+        self._set_chunk()
+
+    def _set_chunk(self) -> None:
+        if self._consumer is not None:
+            self._consumer._fetcher._max_partition_fetch_bytes = self._pressure.chunk  # asked for with each fetch
+            if not self._own:
+                self._metrics.set("sluice_consume_partition_fetch_bytes", self._pressure.chunk)
+
+    def _tell_fetched(self) -> None:
+        held = [result for result in self._consumer._fetcher._records.values() if hasattr(result, "_partition_records")]
+        fetched = sum(batches.held_bytes(result._partition_records) for result in held)
+        self._metrics.set("sluice_consume_fetched_bytes", fetched, queue="sightings" if self._own else "records")
+
     # -- called by aiokafka --------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -283,6 +302,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """The group gave us partitions. Nothing may take long here: no heartbeat is sent meanwhile."""
         self._paused = False
+        self._pressure.assigned(len(assigned))
+        self._set_chunk()
         if self._opening:
             self._open = set()
             self._being_opened = asyncio.get_running_loop().create_task(self._begin(assigned), name="opening")
@@ -320,14 +341,23 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._being_opened = None
 
 
-def producer(settings: Settings, batch_bytes: int = 16 * 1024, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """A producer of what Sluice writes, not yet started; ``batch_bytes`` is the most that it puts together."""
+def producer(
+    settings: Settings, batch_bytes: int = 16 * 1024, transactional_id: str | None = None, transaction_seconds: float = 0.0
+) -> AIOKafkaProducer:
+    """A producer of what Sluice writes, not yet started.
+
+    Args:
+        settings: all of them.
+        batch_bytes: the most that it puts together.
+        transactional_id: of its transactions, if it makes any.
+        transaction_seconds: how long one may take before the broker ends it; the session time-out where that is longer.
+    """
     return AIOKafkaProducer(
         **connection(settings),
         acks="all",
         enable_idempotence=settings.kafka.idempotence,
         transactional_id=transactional_id,
-        transaction_timeout_ms=settings.kafka.session_timeout_ms,
+        transaction_timeout_ms=max(settings.kafka.session_timeout_ms, round(transaction_seconds * 1000)),
         linger_ms=0,
         max_batch_size=batch_bytes,
         max_request_size=16 * 1024 * 1024,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,6 +33,8 @@ MOST_TOGETHER: Final = 1000
 """Items of a group, at about."""
 STOP_SECONDS: Final = 5.0
 """How long a producer is given to end."""
+LONGEST_TRANSACTION_SECONDS: Final = 120.0
+"""To which the patience with one transaction grows where the broker is slow."""
 Partition = tuple[str, int]
 Committed = tuple[int, str]
 """An offset and what was committed with it: under exactly-once delivery a word of each transaction's own."""
@@ -111,12 +114,12 @@ class _Queue:
         self._filled.set()
         self._emptied.clear()
 
-    async def group(self) -> list[Parcel]:
-        """The next parcels, once there are some."""
+    async def group(self, most: int = MOST_TOGETHER) -> list[Parcel]:
+        """The next parcels, once there are some, of so many items at about."""
         await self._filled.wait()
         group = [self._parcels.popleft()]
         items = len(group[0].items)
-        while self._parcels and items + len(self._parcels[0].items) <= MOST_TOGETHER:
+        while self._parcels and items + len(self._parcels[0].items) <= most:
             items += len(self._parcels[0].items)
             group.append(self._parcels.popleft())
         if not self._parcels:
@@ -305,20 +308,21 @@ class ExactlyOnce:
     under its id, which ends every transaction of the former owner for good, and only then reads how far it came.
 
     Args:
-        make: makes a producer, of batches of so many bytes, with a transactional id, that is not yet started.
+        make: makes a producer, of batches of so many bytes, with a transactional id, of transactions of so many seconds,
+            that is not yet started.
         group: whose offsets are committed.
         position: asks the broker for the committed offset of an input partition, and for what was committed with it.
         committed: called with what was committed.
         lost: called where somebody else went on with a partition that we took for ours.
         compose: of the stage.
         metrics: the process's.
-        patience_seconds: how long one transaction may take.
+        patience_seconds: how long one transaction may take, as long as none was seen to take longer.
         fenced_seconds: how long the group needs to tell us that somebody else has our partitions.
     """
 
     def __init__(
         self,
-        make: Callable[[int, str | None], Any],
+        make: Callable[[int, str | None, float], Any],
         group: str,
         position: Callable[[Partition], Awaitable[Committed | None]],
         committed: Callable[[dict[Partition, int]], None],
@@ -338,7 +342,7 @@ class ExactlyOnce:
         self.patience_seconds = patience_seconds
         self.fenced_seconds = fenced_seconds
         self._lanes: dict[Partition, _Lane] = {}
-        self._beside = AtLeastOnce(lambda batch_bytes: make(batch_bytes, None), compose, metrics)
+        self._beside = AtLeastOnce(lambda batch_bytes: make(batch_bytes, None, 0.0), compose, metrics)
 
     @property
     def reachable(self) -> bool:
@@ -414,6 +418,8 @@ class _Lane:
         self.failures = _Failures(whole.metrics)
         self._producer: Any = None
         self._terms = Terms()
+        self._patience = whole.patience_seconds
+        self._most = MOST_TOGETHER
         self._committed: Committed | None = None
         self._pumping: asyncio.Task[None] | None = None
 
@@ -433,14 +439,27 @@ class _Lane:
     async def _fence(self) -> Committed | None:
         """Begins under the partition's id, as long as it takes; the offset to which the former owner committed."""
         while True:
-            self._producer = self._whole.make(self._terms.batch_bytes, self._id)
+            self._producer = self._whole.make(self._terms.batch_bytes, self._id, self._patience)
             try:
-                await asyncio.wait_for(self._producer.start(), self._whole.patience_seconds)
+                await asyncio.wait_for(self._producer.start(), self._patience)
                 return await self._whole.position(self._partition)
             except kafka.FAILED as error:
                 self.failures.tell(type(error).__name__)
+                self._slow_down(error)
                 await self._discard()
                 await self.failures.pause()
+
+    def _slow_down(self, error: BaseException) -> None:
+        """What takes too long gets more time, or it would be begun anew for ever; and the next is less."""
+        if isinstance(error, TimeoutError):
+            self._patience = min(2 * self._patience, LONGEST_TRANSACTION_SECONDS)
+            self._most = max(1, self._most // 2)
+
+    def _speed_up(self, seconds: float) -> None:
+        """A transaction took so long: well within the time for one, the next may be more."""
+        if seconds < self._patience / 4:
+            self._most = min(2 * self._most, MOST_TOGETHER)
+            self._patience = max(self._patience / 2, self._whole.patience_seconds)
 
     async def _discard(self) -> None:
         producer, self._producer = self._producer, None
@@ -452,7 +471,7 @@ class _Lane:
 
     async def _pump(self) -> None:
         while True:
-            group = await self.queue.group()
+            group = await self.queue.group(self._most)
             messages = [
                 message for wave in self._whole.compose([item for parcel in group for item in parcel.items]) for message in wave
             ]
@@ -484,9 +503,9 @@ class _Lane:
 
         What no topic will take is replaced in ``messages`` by what stands in for it.
         """
-        producer, learned = self._producer, False
+        producer, learned, began = self._producer, False, time.monotonic()
         try:
-            async with asyncio.timeout(self._whole.patience_seconds):
+            async with asyncio.timeout(self._patience):
                 await producer.begin_transaction()
                 outcomes, _ = await asyncio.gather(
                     kafka.send(producer, messages, self._terms.timestamp), self._offset(producer, aim)
@@ -504,11 +523,13 @@ class _Lane:
             if learned:
                 return False
             self.failures.tell(type(error).__name__)
+            self._slow_down(error)
             if isinstance(error, ProducerFenced):  # by the partition's new owner: the group tells us, if it is not us
                 await asyncio.sleep(self._whole.fenced_seconds)
             else:
                 await self.failures.pause()
             return False
+        self._speed_up(time.monotonic() - began)
         return True
 
     async def _offset(self, producer: Any, aim: Committed | None) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -18,6 +19,47 @@ from service.records import Secret
 from service.telemetry import crash
 
 REFUSED: Final = "(refused: a secret was given to the log)"
+
+
+REPEATS_SECONDS: Final = 30.0
+"""How often at most a library says the same."""
+_MOST_SAYINGS: Final = 1000
+
+
+class Repeats(logging.Filter):
+    """Lets a library say the same once in a while, and then how often it was said: some say it a hundred times a second.
+
+    The same is the same text before its values are put in, of the same logger at the same level. What we say ourselves passes,
+    but for faults in the event loop.
+
+    Args:
+        now: a clock in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True for what is to be told."""
+        if record.name.partition(".")[0] not in ("aiokafka", "asyncio", "crash"):
+            return True
+        event = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+        key, now = (record.name, record.levelno, str(event)), self._now()
+        if len(self._said) >= _MOST_SAYINGS:
+            self._said.clear()
+        since, held_back = self._said.get(key, (now - REPEATS_SECONDS, 0))
+        if now - since < REPEATS_SECONDS:
+            self._said[key] = (since, held_back + 1)
+            return False
+        self._said[key] = (now, 0)
+        if held_back and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "more_before": held_back}
+        elif held_back:
+            record.msg = f"{record.getMessage()} (and {held_back} times more before)"
+            record.args = ()
+        return True
 
 
 def refuse_secrets(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -67,6 +109,7 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     ]
     renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(stream)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

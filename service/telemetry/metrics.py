@@ -59,6 +59,25 @@ DECLARED: Final[dict[str, Declared]] = {
     "sluice_consume_in_flight_deliveries": Declared(
         Gauge, "Alerts handed to sinks and not yet acknowledged.", "A sink is slow: see its failures.", merge="sum"
     ),
+    "sluice_consume_fetched_bytes": Declared(
+        Gauge,
+        "Bytes fetched and not yet taken, packed as they came: of records, or of our own sightings.",
+        "Bounded by consume.max_fetched_bytes. Near it all the time: scanning is behind, add workers.",
+        ("queue",),
+        merge="sum",
+    ),
+    "sluice_consume_partition_fetch_bytes": Declared(
+        Gauge,
+        "What is fetched of a partition at once.",
+        "When it falls below consume.max_partition_fetch_bytes: sinks are behind, or many partitions share the room.",
+    ),
+    "sluice_publish_waiting": Declared(
+        Gauge,
+        "Made and not yet acknowledged by the broker: sightings (alerts, where repeats are not suppressed), or alerts.",
+        "Above consume.max_in_flight nothing is fetched: see sluice_publish_failures_total, then the broker.",
+        ("queue",),
+        merge="sum",
+    ),
     "sluice_consume_paused_seconds_total": Declared(
         Counter,
         "Time in which nothing was fetched because sinks were behind.",

@@ -161,3 +161,38 @@ def test_what_is_below_the_level_is_not_written(output: io.StringIO) -> None:
 
     assert "quiet" not in output.getvalue()
     assert "loud" in output.getvalue()
+
+
+class TestRepeats:
+    def record(self, message: Any, *values: Any, name: str = "aiokafka.conn", level: int = logging.ERROR) -> logging.LogRecord:
+        return logging.LogRecord(name, level, "", 0, message, values, None)
+
+    def test_a_library_says_the_same_once_in_a_while_and_then_how_often(self) -> None:
+        now = [100.0]
+        repeats = logs.Repeats(lambda: now[0])
+        assert repeats.filter(self.record("topic %s is gone", "a"))
+        assert not any(repeats.filter(self.record("topic %s is gone", topic)) for topic in ("a", "b", "a"))
+        assert repeats.filter(self.record("topic %s is back", "a"))
+        assert repeats.filter(self.record("topic %s is gone", "a", level=logging.WARNING))
+        now[0] += logs.REPEATS_SECONDS
+        told = self.record("topic %s is gone", "a")
+        assert repeats.filter(told)
+        assert told.getMessage() == "topic a is gone (and 3 times more before)"
+        now[0] += logs.REPEATS_SECONDS
+        told = self.record("topic %s is gone", "100 %")
+        assert repeats.filter(told)
+        assert told.getMessage() == "topic 100 % is gone"
+
+    def test_what_the_service_says_itself_passes(self) -> None:
+        repeats = logs.Repeats()
+        assert all(repeats.filter(self.record({"event": "dead letter"}, name="pipeline")) for _ in range(5))
+
+    def test_it_keeps_no_more_than_so_many_sayings(self) -> None:
+        repeats = logs.Repeats()
+        assert all(repeats.filter(self.record(f"saying {number}")) for number in range(5_000))
+        assert len(repeats._said) <= 1_000
+
+    def test_it_is_in_place(self, output: io.StringIO) -> None:
+        for _ in range(50):
+            logging.getLogger("aiokafka.producer").error("Topic %s not found in cluster metadata", "alerts")
+        assert output.getvalue().count("not found in cluster metadata") == 1

@@ -12,6 +12,7 @@ from service.telemetry.metrics import DECLARED, Metrics
 
 STAGES = ("consume", "decode", "detect", "judge", "probe", "publish", "telemetry")
 HARMLESS_LABELS = {
+    "queue",
     *("topic", "partition", "envelope", "detector", "provider", "confidence", "severity", "validity", "reason", "sink"),
     *("error", "outcome", "worker", "cause", "entry"),
 }

@@ -110,6 +110,20 @@ class Worker:
             await asyncio.sleep(0.1)
         return self
 
+    async def claims(self) -> dict[str, bool]:
+        """What ``/readyz`` says, claim by claim."""
+        status, text = await self.get("/readyz")
+        return dict(json.loads(text)["claims"]) if status else {}
+
+    async def joined(self, seconds: float = 90.0) -> "Worker":
+        """As :meth:`ready`, whatever is to be said of its sinks."""
+        deadline = time.monotonic() + seconds
+        while not (await self.claims()).get("joined"):
+            assert self.running, f"the worker ended:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"the worker has not joined:\n{self.tail()}"
+            await asyncio.sleep(0.1)
+        return self
+
     async def metric(self, name: str) -> float:
         """The sum over all labels."""
         _, text = await self.get("/metrics")

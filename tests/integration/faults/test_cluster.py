@@ -67,8 +67,8 @@ async def test_leaders_that_move_lose_nothing(cluster: Cluster, open_stream: Ope
 
 
 @pytest.mark.long
-async def test_too_few_replicas_delay_and_lose_nothing(cluster: Cluster, open_stream: OpenStream) -> None:
-    stream = await open_stream(cluster.address, replicas=3, topics=False)
+async def test_too_few_replicas_delay_and_lose_nothing(cluster: Cluster, open_stream: OpenStream, delivery: str) -> None:
+    stream = await open_stream(cluster.address, replicas=3, topics=False, delivery=delivery)
     on = [1, 2, 3]
     await admin.create_topic(cluster.address, stream.events, on=on, min_insync_replicas="1")
     await admin.create_topic(cluster.address, stream.alerts, on=on, min_insync_replicas="3")
@@ -86,8 +86,10 @@ async def test_too_few_replicas_delay_and_lose_nothing(cluster: Cluster, open_st
     assert worker.running
 
 
-async def test_a_sink_whose_broker_is_dead_delays_and_loses_nothing(cluster: Cluster, open_stream: OpenStream) -> None:
-    stream = await open_stream(cluster.address, topics=False)
+async def test_a_sink_whose_broker_is_dead_delays_and_loses_nothing(
+    cluster: Cluster, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(cluster.address, topics=False, delivery=delivery)
     await admin.create_topic(cluster.address, stream.events, replicas=3)
     await admin.create_topic(cluster.address, stream.letters, replicas=3)
     await admin.create_topic(cluster.address, stream.alerts, on=[3], min_insync_replicas="1")

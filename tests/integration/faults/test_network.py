@@ -19,8 +19,10 @@ async def proxy(single: Single) -> AsyncIterator[Proxy]:
         yield between
 
 
-async def test_connections_that_are_reset_lose_nothing(single: Single, proxy: Proxy, open_stream: OpenStream) -> None:
-    stream = await open_stream(single.address, through=proxy.address)
+async def test_connections_that_are_reset_lose_nothing(
+    single: Single, proxy: Proxy, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(single.address, through=proxy.address, delivery=delivery)
     worker = stream.worker()
     stream.feed()
     await worker.ready()
@@ -33,8 +35,10 @@ async def test_connections_that_are_reset_lose_nothing(single: Single, proxy: Pr
     assert proxy.passed > 100_000
 
 
-async def test_a_network_that_is_cut_and_mended_loses_nothing(single: Single, proxy: Proxy, open_stream: OpenStream) -> None:
-    stream = await open_stream(single.address, through=proxy.address)
+async def test_a_network_that_is_cut_and_mended_loses_nothing(
+    single: Single, proxy: Proxy, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(single.address, through=proxy.address, delivery=delivery)
     worker = stream.worker()
     stream.feed()
     await worker.ready()
@@ -49,8 +53,10 @@ async def test_a_network_that_is_cut_and_mended_loses_nothing(single: Single, pr
 
 
 @pytest.mark.long
-async def test_a_network_that_delays_and_hangs_loses_nothing(single: Single, proxy: Proxy, open_stream: OpenStream) -> None:
-    stream = await open_stream(single.address, through=proxy.address)
+async def test_a_network_that_delays_and_hangs_loses_nothing(
+    single: Single, proxy: Proxy, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(single.address, through=proxy.address, delivery=delivery)
     worker = stream.worker()
     stream.feed()
     await worker.ready()

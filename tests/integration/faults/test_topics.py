@@ -10,8 +10,10 @@ from tests.integration.faults.conftest import OpenStream, Single
 pytestmark = pytest.mark.integration
 
 
-async def test_a_topic_deleted_and_made_anew_is_read_from_its_beginning(single: Single, open_stream: OpenStream) -> None:
-    stream = await open_stream(single.address)
+async def test_a_topic_deleted_and_made_anew_is_read_from_its_beginning(
+    single: Single, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(single.address, delivery=delivery)
     worker = stream.worker()
     await stream.produce(3000)
     await worker.ready()
@@ -27,9 +29,9 @@ async def test_a_topic_deleted_and_made_anew_is_read_from_its_beginning(single: 
 
 @pytest.mark.long
 async def test_a_topic_made_anew_while_no_worker_runs_is_read_from_its_beginning(
-    single: Single, open_stream: OpenStream
+    single: Single, open_stream: OpenStream, delivery: str
 ) -> None:
-    stream = await open_stream(single.address)
+    stream = await open_stream(single.address, delivery=delivery)
     worker = stream.worker()
     await stream.produce(3000)
     await worker.ready()
@@ -43,8 +45,10 @@ async def test_a_topic_made_anew_while_no_worker_runs_is_read_from_its_beginning
     await stream.reckon()
 
 
-async def test_alerts_wait_for_a_topic_that_is_deleted_and_made_anew(single: Single, open_stream: OpenStream) -> None:
-    stream = await open_stream(single.address)
+async def test_alerts_wait_for_a_topic_that_is_deleted_and_made_anew(
+    single: Single, open_stream: OpenStream, delivery: str
+) -> None:
+    stream = await open_stream(single.address, delivery=delivery)
     worker = stream.worker()
     await stream.produce(2000)
     await worker.ready()

@@ -1,4 +1,4 @@
-"""Prints the figures: ``python -m benchmarks [scan|service|latency|storm|detectors|calibration|soak …]``.
+"""Prints the figures: ``python -m benchmarks [scan|checks|service|latency|storm|detectors|calibration|soak …]``.
 
 Without arguments all of them but the soak, which takes long.
 
@@ -12,9 +12,10 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import calibration, detector_cost, latency, scan_rate, second_worker, service_cpu, soak, storm
+from benchmarks import calibration, checks_cost, detector_cost, latency, scan_rate, second_worker, service_cpu, soak, storm
 
 
 def _machine() -> str:
@@ -45,6 +46,26 @@ def _scan(quick: bool) -> None:
     _table(
         ("corpus", "records", "bare engine", "hits", "hits, extracted, judged", "findings"),
         [(r.corpus, named[r.size], f"{r.bare:.0f}", f"{r.hits:.0f}", f"{r.whole:.0f}", str(r.findings)) for r in rows],
+    )
+
+
+def _checks(quick: bool) -> None:
+    print("All checks, an allow-list, rules and the audit on clean traffic of 1 KB records, MB/s of CPU time")
+    rows = checks_cost.measure(3 if quick else 7, 8 * 1024 * 1024 if quick else 32 * 1024 * 1024)
+    _table(
+        ("corpus", "records", "in which something hits", "first pass alone", "not judged", "everything on", "of not judged"),
+        [
+            (
+                row.corpus,
+                f"{row.records:,}",
+                f"{100 * row.hit / row.records:.2f} %",
+                f"{row.first_pass:.0f}",
+                f"{row.unjudged:.0f}",
+                f"{row.everything:.0f}",
+                f"{100 * row.everything / row.unjudged:.1f} %",
+            )
+            for row in rows
+        ],
     )
 
 
@@ -88,9 +109,9 @@ def _latency(quick: bool) -> None:
     )
 
 
-def _storm(quick: bool) -> None:
+def _storm(count: int, ways: Sequence[str]) -> None:
     print("One token again and again, over four workers that are restarted twice")
-    rows = [storm.measure(100_000 if quick else 1_000_000, delivery=way) for way in ("at_least_once", "exactly_once")]
+    rows = [storm.measure(count, delivery=way) for way in ways]
     _table(
         ("records", "secrets alerted", "alerts and updates", "occurrences told", "seconds", "memory, first fifth", "last"),
         [
@@ -207,9 +228,9 @@ def _soak(count: int, delivery: str) -> None:
 
 PARTS = {
     "scan": _scan,
+    "checks": _checks,
     "service": _service,
     "latency": _latency,
-    "storm": _storm,
     "workers": _workers,
     "detectors": _detectors,
     "calibration": _calibration,
@@ -219,22 +240,27 @@ PARTS = {
 def main() -> int:
     """Runs the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, soak")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, storm, soak")
     parser.add_argument("--cases", type=Path, metavar="FILE", help="calibration: labelled cases, a JSON object a line")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="calibration: also draw the diagram, as SVG")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes")
-    parser.add_argument("--records", type=int, default=10_000_000, help="of the soak (default 10,000,000)")
-    parser.add_argument("--delivery", choices=("at_least_once", "exactly_once"), default="at_least_once", help="of the soak")
+    parser.add_argument("--records", type=int, help="of the soak (default 10,000,000) or the storm (default 1,000,000)")
+    parser.add_argument(
+        "--delivery", choices=("at_least_once", "exactly_once"), help="of the soak (default at least once) or the storm"
+    )
     arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - {*PARTS, "soak"}:
-        parser.error(f"there is no part {min(unknown)!r}; one of {', '.join(PARTS)}, soak expected")
+    if unknown := set(arguments.parts) - {*PARTS, "storm", "soak"}:
+        parser.error(f"there is no part {min(unknown)!r}; one of {', '.join(PARTS)}, storm, soak expected")
     print(f"{_machine()}\n")
-    for name in arguments.parts or PARTS:
+    for name in arguments.parts or (*PARTS, "storm"):
         began = time.monotonic()
         if name == "calibration":
             _calibration(arguments.quick, arguments.cases, arguments.plot)
         elif name == "soak":
-            _soak(arguments.records // 20 if arguments.quick else arguments.records, arguments.delivery)
+            _soak(arguments.records or (500_000 if arguments.quick else 10_000_000), arguments.delivery or "at_least_once")
+        elif name == "storm":
+            ways = (arguments.delivery,) if arguments.delivery else ("at_least_once", "exactly_once")
+            _storm(arguments.records or (100_000 if arguments.quick else 1_000_000), ways)
         else:
             PARTS[name](arguments.quick)
         print(f"  ({name}: {time.monotonic() - began:.0f} s)\n", file=sys.stderr)

@@ -138,9 +138,15 @@ class Inspector:
                     tell(Dropped(finding.candidate, Reason.below_min_confidence, clause))
         return [finding for finding in judgement.findings if finding.confidence.rank >= self._least]
 
-    def slabs(self, slabs: Iterable[Slab]) -> tuple[list[Inspected], Tally]:
-        """Scans what was fetched, and looks closer where something hit."""
+    def slabs(self, slabs: Iterable[Slab], most: int | None = None) -> tuple[list[Inspected], Tally]:
+        """Scans what was fetched, and looks closer where something hit.
+
+        Args:
+            slabs: what was fetched.
+            most: after so many findings the slabs that are left are left to another call; None for all in one.
+        """
         tally = Tally()
+        found = 0
         began = time.perf_counter()
         inspected = []
         for slab in slabs:
@@ -150,6 +156,9 @@ class Inspector:
                 inspected.append(self._slab(slab, hits, tally))
             else:
                 inspected.append(Inspected(slab, [], []))
+            found += len(inspected[-1].found)
+            if most is not None and found >= most:
+                break
         tally.seconds = time.perf_counter() - began
         return inspected, tally
 
@@ -159,13 +168,15 @@ class Inspector:
             return Inspected(slab, [], [Failure(record, slab.broken)])
         found: list[Found] = []
         failures: list[Failure] = []
+        same: dict[tuple[object, ...], Finding] = {}
         # more hits than are kept: every record is looked at, so that none is missed
         hits = sorted(hits, key=itemgetter(1))
         ends = None if len(hits) >= MOST_HITS else [end for _, end in hits]
         for record, value_at in slab.records(ends):
             tally.hit_records += 1
             try:
-                found.extend(self.record(record, tally, None if ends is None else _within(hits, ends, value_at, record.value)))
+                within = None if ends is None else _within(hits, ends, value_at, record.value)
+                found.extend(_sharing(item, same) for item in self.record(record, tally, within))
             except UndecodableError as error:
                 failures.append(Failure(record, error.reason))
             except Exception as error:  # a fault of ours must not stop the stream, nor lose the record
@@ -267,6 +278,15 @@ class Inspector:
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())
+
+
+def _sharing(item: Found, same: dict[tuple[object, ...], Finding]) -> Found:
+    """The same with the object of an earlier finding that says the same of the same secret: a storm of them takes no room."""
+    finding, candidate = item.finding, item.finding.candidate
+    if finding.parts or finding.tags:
+        return item
+    told = (finding.confidence, finding.severity, finding.topic, candidate.encoding, *finding.reasons)
+    return item._replace(finding=same.setdefault((candidate.detector.id, candidate.secret, *told), finding))
 
 
 def _within(hits: Sequence[Hit], ends: Sequence[int], start: int, value: bytes | None) -> list[Hit]:

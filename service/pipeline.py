@@ -42,6 +42,8 @@ from service.telemetry.metrics import Metrics
 _log = logs.get("pipeline")
 INLINE_BYTES: Final = 32 * 1024
 """Less than this is scanned in the loop: handing it to the thread would take longer than scanning it."""
+MOST_FOUND: Final = 2_000
+"""Findings of one job, at about; what is left of a fetch comes after they are handed on. Bounds memory while a storm lasts."""
 
 Ask = Callable[[Finding, str], None]
 """Takes a finding and its fingerprint, to ask the provider; returns at once."""
@@ -116,8 +118,9 @@ class Pipeline(Stage):
 
     async def _take(self, slabs: list[Slab]) -> None:
         generation = self.source.generation
-        if slabs:
+        while slabs:
             inspected, tally = await self._inspect(slabs)
+            slabs = slabs[len(inspected) :]
             if self.source.generation != generation:
                 return  # revoked meanwhile: they come again, to whoever has them now
             self._count(inspected, tally)
@@ -129,13 +132,13 @@ class Pipeline(Stage):
                 told = self._audit.taken(slab.topic, slab.partition)
                 self._put((slab.topic, slab.partition), slab.next_offset, [*sightings, *letters, *told])
                 self._probe(seen)
-            self._limit.note(sum(slab.count for slab in slabs), sum(_lost(one) for one in inspected))
+            self._limit.note(sum(one.slab.count for one in inspected), sum(_lost(one) for one in inspected))
 
     async def _inspect(self, slabs: list[Slab]) -> tuple[list[Inspected], Tally]:
         inspector = self._inspector()
         if sum(len(slab.data) for slab in slabs) <= INLINE_BYTES:
             return inspector.slabs(slabs)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, inspector.slabs, slabs)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, inspector.slabs, slabs, MOST_FOUND)
 
     def _sightings(self, found: list[Found], slab: Slab) -> tuple[list[Sighting], list[tuple[Finding, Sighting]]]:
         """One for each secret and detector, or for each record where every alert is wanted; and the findings they are of."""

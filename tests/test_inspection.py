@@ -6,7 +6,9 @@ import string
 
 import msgspec
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from service.consume.batches import Batch, Slab
 from service.decode import layers
 from service.detect import catalogue, database
 from service.detect.catalogue import Source
@@ -68,3 +70,30 @@ def test_rules_mark_and_drop_and_what_they_drop_is_counted(scanner: Scanner) -> 
     assert (item.finding.severity, item.finding.tags) == (Severity.critical, ("ours",))
     assert none == []
     assert tally.dropped["dropped_by_rule"] == 1
+
+
+def storm(numbers: list[int]) -> Slab:
+    """A slab of plain records, each with one token."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
+    for offset, number in enumerate(numbers):
+        builder.append(offset, 1, None, f"retrying with {token(number)}".encode(), [])
+    data = bytes(builder.build())
+    return Slab("t", 0, data, [Batch(61, len(data), 0, len(numbers), 0, 0, len(numbers))], 0)
+
+
+def test_a_storm_keeps_one_finding_and_every_place(scanner: Scanner) -> None:
+    ((inspected,), _) = Inspector(scanner).slabs([storm([1] * 50 + [2])])
+
+    assert [item.location.offset for item in inspected.found] == list(range(51))
+    assert len({id(item.finding) for item in inspected.found}) == 2
+    assert inspected.found[-1].finding.candidate.secret.reveal().decode() == token(2)
+
+
+def test_what_comes_after_many_findings_is_left_to_another_call(scanner: Scanner) -> None:
+    slabs, inspector = [storm([1] * 30), storm([2] * 30), storm([3])], Inspector(scanner)
+
+    first, _ = inspector.slabs(slabs, 20)
+    rest, _ = inspector.slabs(slabs[len(first) :])
+
+    assert [len(one.found) for one in first] == [30]
+    assert [len(one.found) for one in rest] == [30, 1]

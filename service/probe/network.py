@@ -20,10 +20,20 @@ from service.errors import SettingsError
 from service.settings import Probe
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_6TO4: Final = ipaddress.ip_network("2002::/16")
-_TEREDO: Final = ipaddress.ip_network("2001::/32")
-_SITE_LOCAL: Final = ipaddress.ip_network("fec0::/10")
-_COMPATIBLE: Final = ipaddress.ip_network("::/96")
+_NEVER: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.88.99.0/24",  # the way to 6to4, given up (RFC 7526)
+        "2002::/16",  # 6to4: an IPv4 address inside
+        "2001::/32",  # Teredo: likewise
+        "::/96",  # IPv4-compatible: likewise
+        "64:ff9b:1::/48",  # NAT64 of one's own network (RFC 8215)
+        "fec0::/10",  # site-local
+        "3fff::/20",  # documentation (RFC 9637), which not every Python knows
+    )
+)
+_ISATAP: Final = (b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe")
+"""In the last half of an address: what follows is an IPv4 address (RFC 5214)."""
 
 
 class AddressRefusedError(OSError):
@@ -37,7 +47,7 @@ def is_public(address: str) -> bool:
     """True for an address of the public internet.
 
     Not public: private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved and documentation ranges, and
-    whatever carries an IPv4 address inside (mapped, compatible, 6to4, Teredo). The network prefix of NAT64 is as public
+    whatever carries an IPv4 address inside (mapped, compatible, 6to4, Teredo, ISATAP). The network prefix of NAT64 is as public
     as the address in it, since networks without IPv4 reach everything through it.
     """
     try:
@@ -47,8 +57,10 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip in _NAT64:
             return is_public(str(ipaddress.IPv4Address(ip.packed[12:])))
-        if ip.ipv4_mapped or ip in _6TO4 or ip in _TEREDO or ip in _SITE_LOCAL or ip in _COMPATIBLE:
+        if ip.ipv4_mapped or ip.packed[8:12] in _ISATAP:
             return False
+    if any(ip in network for network in _NEVER if network.version == ip.version):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

@@ -161,6 +161,8 @@ def _in_url(candidate: Candidate, body: bytes) -> Verdict:
         return Confidence.low, _WEAK_WORD
     if _LOCAL_HOST.match(candidate.after):
         return Confidence.low, "a password in a URL, but a host of examples"
+    if sequential_share(body) > 0.6:
+        return Confidence.low, "a password in a URL that walks along the alphabet or a keyboard"
     return Confidence.medium if _WORDS.match(body) and len(body) < 12 else Confidence.high, "a password in a URL"
 
 

@@ -204,6 +204,9 @@ class TestUrls:
     def test_words_of_documentation_and_defaults_of_ones_own_machine_are_none(self, judged: Judge, url: str) -> None:
         assert judged(url) == {}
 
+    def test_a_walk_along_the_alphabet_is_not_sure(self, judged: Judge) -> None:
+        assert judged("redis://app:abcdefghijklmnopqrs@cache.acme.dev") == {"abcdefghijklmnopqrs": Confidence.low}
+
     @pytest.mark.parametrize("url", ["mysql://root:password@db.acme.dev/db", "postgres://postgres:postgres@db.acme.dev/db"])
     def test_weak_ones_of_other_machines_are_told(self, judged: Judge, url: str) -> None:
         assert set(judged(url).values()) == {Confidence.low}

@@ -18,6 +18,8 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from service import __version__, proof
 from service.consume import source
 from service.consume.table import Table
@@ -37,9 +39,10 @@ from service.ledger import Ledger
 from service.pipeline import Pipeline
 from service.probe import network, request
 from service.probe.prober import OnResult, Prober
+from service.publish import remediation
 from service.publish.fingerprint import Fingerprinter
 from service.publish.verdicts import VerdictError, Verdicts
-from service.records import Confidence, Detector, Record, Ruling, Secret, Severity, Validity
+from service.records import Confidence, Detector, Location, Record, Ruling, Secret, Severity, Validity
 from service.settings import Probe, Settings, changed, stamp, with_live
 from service.stage import Stage
 from service.telemetry import crash, logs
@@ -521,8 +524,14 @@ class Service:
             await self.server.stop()
 
     def _rule(self, body: Mapping[str, Any], severity: Severity, validity: Validity) -> Ruling:
-        """What the rules of now make of an alert."""
-        return self._policy.rules.of_alert(body, severity, validity)
+        """What the rules of now make of an alert, and the next steps where the provider has answered."""
+        ruling = self._policy.rules.of_alert(body, severity, validity)
+        if validity not in (Validity.active, Validity.inactive) or body["detector"]["id"] not in self.library:
+            return ruling
+        detector = self.library.detector(body["detector"]["id"])
+        place = msgspec.convert(body["location"], Location)
+        steps = remediation.steps(detector, place, validity, self.library.knowledge(detector.provider))
+        return ruling._replace(steps=tuple(steps))
 
     def _answered(self, fingerprint: str, validity: Validity, facts: Mapping[str, str], reason: str, at: float) -> None:
         """A provider was asked about a secret."""

@@ -105,8 +105,7 @@ class Pipeline(Stage):
             route = latest.route
             if self._rule is not None:
                 ruling = self._rule(body, latest.judged or Severity(body["severity"]), validity)
-                body |= {"severity": ruling.severity.value, "tags": list(ruling.tags)}
-                route = ruling.topic
+                body, route = repeats.ruled(body, ruling), ruling.topic
             self._put_beside([msgspec.structs.replace(latest, alert=body, route=route)])
 
     async def run(self) -> None:

@@ -387,7 +387,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Ruling(NamedTuple):
-    """What the rules of the settings make of a finding or an alert."""
+    """What the rules of the settings make of a finding or an alert, and what is to be done then."""
 
     severity: Severity
     tags: tuple[str, ...] = ()
@@ -395,6 +395,8 @@ class Ruling(NamedTuple):
     """Where its alerts go; the usual topic if None."""
     dropped: str = ""
     """The name of the rule that drops it."""
+    steps: tuple[str, ...] = ()
+    """What to do, in order, now that the provider has answered; as it was if empty."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -88,7 +88,7 @@ class Rules:
             return Ruled(finding, Reason.dropped_by_rule, ruling.dropped)
         if ruling == Ruling(finding.severity):
             return Ruled(finding)
-        severity, tags, topic, _ = ruling
+        severity, tags, topic, *_ = ruling
         return Ruled(msgspec.structs.replace(finding, severity=severity, tags=tags, topic=topic))
 
     def of_alert(self, body: Mapping[str, Any], severity: Severity, validity: Validity) -> Ruling:

@@ -316,7 +316,7 @@ class Repeats:
         return self._rule(known.alert, severity, known.validity)
 
     def _alert(self, known: Known, verdict: Verdict | None, ruling: Ruling, now: float) -> Alert:
-        body = dict(known.alert) | {"severity": ruling.severity.value, "tags": list(ruling.tags)}
+        body = ruled(known.alert, ruling)
         said: list[Any] = [known.occurrences, known.validity, body["confidence"], body["severity"]]
         body |= {
             "time": iso(now),
@@ -353,6 +353,12 @@ def decode(value: bytes) -> Sighting | Answer:
         msgspec.MsgspecError: it is none.
     """
     return _records.decode(value)
+
+
+def ruled(body: Mapping[str, Any], ruling: Ruling) -> dict[str, Any]:
+    """An alert's body after the rules."""
+    told = {**body, "severity": ruling.severity.value, "tags": list(ruling.tags)}
+    return told | {"remediation": {**body["remediation"], "steps": list(ruling.steps)}} if ruling.steps else told
 
 
 def last_silenced(state: bytes) -> str | None:

@@ -78,6 +78,10 @@ async def test_an_alert_goes_out_at_once_and_is_updated(
     assert (second["update"], second["first_alert_id"]) == (1, first["alert_id"])
     assert (second["facts"]["account"], second["facts"]["scopes"]) == ("octocat", "repo")
     assert "the provider accepts it" in second["reasons"]
+    assert (
+        second["remediation"]["steps"]
+        == ["It is live: act now. If it was public, revoke it before anything else."] + (first["remediation"]["steps"])
+    )
     assert live.decode() not in json.dumps([first, second])
 
 

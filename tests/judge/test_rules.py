@@ -8,7 +8,7 @@ from service.judge.policy import Policy
 from service.judge.reasons import Dropped, Reason
 from service.judge.rules import Rules
 from service.judge.suppression import Suppression
-from service.records import Candidate, Confidence, Detector, Finding, Location, Secret, Severity, Span, Validity
+from service.records import Candidate, Confidence, Detector, Finding, Location, Ruling, Secret, Severity, Span, Validity
 from service.settings import Rule
 
 
@@ -149,6 +149,6 @@ def test_an_alert_is_ruled_anew_by_what_the_provider_says() -> None:
         for validity in (Validity.unchecked, Validity.active, Validity.inactive)
     )
 
-    assert unchecked == (Severity.low, ("quiet",), None, "")
-    assert active == (Severity.critical, ("live",), "pages", "")
+    assert unchecked == Ruling(Severity.low, ("quiet",))
+    assert active == Ruling(Severity.critical, ("live",), "pages")
     assert inactive.dropped == "dead"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 Partition = tuple[str, int]
@@ -69,8 +70,8 @@ class Offsets:
         """These positions are with the broker."""
         self._committed.update(positions)
 
-    def forget(self) -> None:
-        """All partitions were revoked."""
-        self._work.clear()
-        self._done.clear()
-        self._committed.clear()
+    def forget(self, partitions: Iterable[Partition] | None = None) -> None:
+        """These partitions were revoked, all if None."""
+        for of_each in (self._work, self._done, self._committed):
+            for partition in list(of_each if partitions is None else partitions):
+                of_each.pop(partition, None)

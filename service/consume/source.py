@@ -15,6 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, TopicAlreadyExistsErr
 from service.consume import batches
 from service.consume.access import connection, explained
 from service.consume.batches import Slab
+from service.consume.identity import Identity
 from service.consume.lag import Lag
 from service.consume.offsets import Offsets, Partition
 from service.consume.pressure import Pressure
@@ -26,6 +27,8 @@ _log = logs.get("consume")
 COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
 OWN_WAIT_MS: Final = 20
 """How long a fetch of our own topic waits: a partition that was handed out meanwhile has to wait for its end."""
+LOOKED_EVERY_SECONDS: Final = 5.0
+"""How often is looked whether the topics are still the same ones; with each refresh of metadata where that is more often."""
 MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
 
@@ -129,6 +132,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._open: set[TopicPartition] = set()
         self._paused = False
         self._pressure = Pressure(settings.consume.max_partition_fetch_bytes, settings.consume.max_fetched_bytes)
+        self._identity = Identity()
+        self._looked = time.monotonic()
         self._last_commit = time.monotonic()
         self.joined = False
         self.leaves = False
@@ -220,8 +225,12 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         now = time.monotonic()
         if not force and (now - self._last_commit) * 1000 < self._settings.consume.commit_interval_ms:
             return
-        due = self._offsets.due()
         assigned = self._consumer.assignment()
+        every = min(LOOKED_EVERY_SECONDS, self._settings.kafka.metadata_max_age_ms / 1000)
+        if assigned and now - self._looked > every and await self._begin_anew(assigned):
+            self.join()
+            return
+        due = self._offsets.due()
         positions = {TopicPartition(*p): offset for p, offset in due.items() if TopicPartition(*p) in assigned}
         self._last_commit = now
         await self._lag.tell(self._consumer, self._paused)
@@ -259,6 +268,24 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         found = (await self._consumer._coordinator.fetch_committed_offsets([tp])).get(tp)
         return None if found is None else (found.offset, found.metadata or "")
 
+    async def _begin_anew(self, assigned: set[TopicPartition]) -> bool:
+        """Has what was made anew among the topics read from its beginning, after the next assignment. True if there is any."""
+        self._looked = time.monotonic()
+        anew = await self._identity.changed(self._consumer._client, {tp.topic for tp in assigned})
+        if not anew:
+            return False
+        _log.warning("topics were made anew, they are read from their beginning", topics=sorted(anew))
+        gone = {tp for tp in assigned if tp.topic in anew}
+        self._open -= gone
+        if self._closing:
+            await self._closing()  # what is under way would commit offsets of the former topic
+        self._offsets.forget({(tp.topic, tp.partition) for tp in gone})
+        try:
+            await self._consumer.commit(dict.fromkeys(gone, 0))
+        except (KafkaError, IllegalStateError) as error:
+            _log.warning("commit failed", error=type(error).__name__)
+        return True
+
     def pause(self, paused: bool) -> None:
         """Stops or resumes fetching; polling goes on."""
         assigned = self._consumer.assignment()
@@ -289,6 +316,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await self._end_opening()
         if revoked:
             await self._drain()
+            await self._begin_anew(revoked)
             await self.commit(force=True)
         if self._closing:
             await self._closing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -330,6 +331,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """The group gave us partitions. Nothing may take long here: no heartbeat is sent meanwhile."""
         self._paused = False
+        self._looked = -math.inf  # soon: what is made anew is told only from what was seen before
         self._pressure.assigned(len(assigned))
         self._set_chunk()
         if self._opening:

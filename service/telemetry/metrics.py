@@ -182,7 +182,7 @@ DECLARED: Final[dict[str, Declared]] = {
     ),
     "sluice_detect_reloads_total": Declared(
         Counter,
-        "Changed detector files taken in, or refused.",
+        "Changed detectors, rules and allow-lists taken in, or refused.",
         "Refused: see the log for the file and the key that is wrong.",
         ("outcome",),
     ),

@@ -440,14 +440,17 @@ class Service:
     def _tell_fired(self) -> None:
         """What the entries of allow-lists did since the last time; once a day, which of them did nothing."""
         suppression = self._policy.suppression
+        counts: Counter[str] = Counter()
         for entry in suppression.entries:
-            fired, before = suppression.fired[entry.source], self._fired[entry.source]
-            self.metrics.count("sluice_judge_allow_fired_total", max(0, fired - before), entry=entry.source)
+            counts[entry.named] += suppression.fired[entry.source]
+        for name, fired in counts.items():
+            before = self._fired[name]
+            self.metrics.count("sluice_judge_allow_fired_total", max(0, fired - before), entry=name)
             if fired > before:
-                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", time.time(), entry=entry.source)
+                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", time.time(), entry=name)
             elif not fired:
-                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", 0, entry=entry.source)
-        self._fired = suppression.fired.copy()
+                self.metrics.set("sluice_judge_allow_last_fired_timestamp_seconds", 0, entry=name)
+        self._fired = counts
         if time.monotonic() - self._told_unfired >= _UNFIRED_TOLD_SECONDS:
             self._told_unfired = time.monotonic()
             for told in suppression.told():

@@ -91,6 +91,9 @@ def _own_lines(text: bytes, place: Span) -> tuple[bytes, ...]:
     return (text[place.start : newline],) if newline >= 0 else ()
 
 
+_LONGEST_NAME: Final = 160
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One entry of an allow-list; the module's text describes it."""
 
@@ -109,6 +112,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def is_over(self, today: datetime.date) -> bool:
         """True if it applies no more: the day it names is the last."""
         return self.expires is not None and self.expires < today
+
+    @property
+    def named(self) -> str:
+        """Its conditions, shortened: a name that stays when entries around it come and go."""
+        told = []
+        for key in ("fingerprint", "path", "detector", "expression", "commit"):
+            if values := _several(getattr(self, key)):
+                more = f" and {len(values) - 1} more" if len(values) > 1 else ""
+                told.append(f"{key}={values[0][:12] if key == 'fingerprint' else values[0]}{more}")
+        return ", ".join(told)[:_LONGEST_NAME]
 
 
 class Suppressed(NamedTuple):

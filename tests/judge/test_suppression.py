@@ -169,6 +169,11 @@ def test_an_entry_that_never_fired_is_told() -> None:
     assert [told.entry.source for told in suppress.told()] == ["2"]
 
 
+def test_an_entry_is_named_by_its_conditions() -> None:
+    assert entry(path=("tests/**", "docs/**"), detector="generic-*").named == "path=tests/** and 1 more, detector=generic-*"
+    assert entry(fingerprint=PRINT).named == f"fingerprint={PRINT[:12]}"
+
+
 def test_counts_go_on_for_entries_that_say_what_they_said() -> None:
     former = suppressing(entry(path="a", source="1"), entry(path="b", source="2"))
     for path in ("a", "b", "b"):

@@ -168,6 +168,9 @@ class Stream:
         self.sent = 0
         self.found: dict[Place, list[tuple[str, str]]] = {}
         """Where alerts say they come from, and the fingerprint and ``alert_id`` of each."""
+        self._seen: set[tuple[int, int, int, str]] = set()
+        self.read_again = 0
+        """Records of alerts that were read twice by the reckoning itself."""
         self.shortened: set[Place] = set()
         """Where those come from that their topic did not take whole."""
         self.workers: list[Worker] = []
@@ -322,11 +325,18 @@ class Stream:
                     continue
                 for records in fetched.values():
                     for record in records:
-                        self._take(json.loads(record.value))
+                        self._take(record)
         finally:
             await consumer.stop()
 
-    def _take(self, alert: dict[str, Any]) -> None:
+    def _take(self, record: Any) -> None:
+        alert = json.loads(record.value)
+        # a reader that a broker's return sends back reads the same record again: that is no second alert
+        seen = (record.partition, record.offset, record.timestamp, alert["alert_id"])
+        if seen in self._seen:
+            self.read_again += 1
+            return
+        self._seen.add(seen)
         where = alert["location"]
         place = (where["topic"], where["partition"], where["offset"])
         self.found.setdefault(place, []).append((alert["secret"]["fingerprint"], alert["alert_id"]))
@@ -367,6 +377,7 @@ class Stream:
         told = (
             f"seed {self.seed}, {self.delivery}: {self.sent:,} records, {len(self.planted):,} leaks acknowledged,"
             f" {len(self.missing)} lost, {repeats} repeated, {time.monotonic() - self._began:.0f} s"
+            + (f", {self.read_again} read again" if self.read_again else "")
         )
         print(told)
         assert len(self.planted) > 20, told

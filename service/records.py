@@ -209,6 +209,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     expression: str
     keywords: Sequence[str] = ()
+    lead: str = ""
+    """What must stand before ``before``; looked for in the second pass alone."""
     before: str = ""
     after: str = ""
     boundary: str = "token"

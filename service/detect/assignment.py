@@ -18,29 +18,57 @@ from typing import Final
 from service.detect import expressions
 
 _NAMES: Final = (
-    # `key` goes on with no letter: keywords, keyboards and key ids are no secrets. Nor is a `license_key` in lower case, which
-    # names a licence, nor a `database_key`
-    "(?:(?:(?i:(?:[^e]|[^s]e)[_.-]keys?|[\"']key[\"']|apikey|access ?key|account ?key|private ?key|license ?key|shared ?key"
-    "|app ?key|api ?key)|LICENSE_KEY|[a-z0-9]Keys?|[\\s(,&?]key)(?:[_.0-9-][A-Za-z0-9_.-]{tail})?"
-    "|(?i:token|secret|passw|pwd|oauth|[_-]auth|authorization|authkey|credential)[A-Za-z0-9_.-]{tail}|(?i:[_-]pat))"
+    "(?i:[\"']key[\"']|apikey|(?:access|account|private|license|shared|app|api) ?key)|LICENSE_KEY|[a-z0-9]Keys?",
+    "(?i:(?:[^e]|[^s]e)[_.-]keys?)",
+    "(?i:secrets?|passw(?:or)?ds?|passw|pwd|oauth|[_-]auth|authorization|authkey|credentials?)",
+    "(?i:tokens?)",
+    "(?i:[_-]pat)",
 )
-_WORDS: Final = "(?i:value|stringvalue|bearer|basic|string)"
+"""What says secret: few together, so that the engine looks for each as the fixed word that it is."""
+
+_BARE: Final = r"[\s(,&?]key(?: ?=|: |\x5c|%)|\skey[\"']"
+_OPTION: Final = (
+    r"(?:[_-](?i:(?:auth)?token|secret|password|passwd|api-?key|key|auth|pat)|[a-z](?:Token|Secret|Password|Key)"
+    r"|\s(?:TOKEN|SECRET)|\s(?i:password|authtoken))\s"
+)
+"""What has its value only a blank behind it: an option, a variable of a Dockerfile."""
+
+# `key` goes on with no letter: keywords, keyboards and key ids are no secrets; nor are tokenizers, secretaries. In lower case
+# `license_key` names a licence more often than a secret, and `database_key` a column: their values must be a plain run
+_ON: Final = "(?:[_.0-9-]|(?i:value|string|str|text|data|base|prod|dev|test|live|secret|key))[A-Za-z0-9_.-]"
+_DOUBTFUL: Final = "(?i:se[_.-]key)"
+_SCHEMES: Final = "(?i:token|api-?token|api-?key|key|ssws)[ =:]"
+_WORDS: Final = "(?i:value|stringvalue|default|bearer|basic|string)"
 _BODY: Final = r"A-Za-z0-9_+/=.~\-"
 _HEAD: Final = r"A-Za-z_+/=.~\-"
 # Between name and value: no letters or digits but those of escapes (\n, \u003d, %3D), single ones, which in protobuf are
-# lengths, and words such as `value` and `Bearer`.
+# lengths, and words such as `value` and `Bearer`. It begins within three blanks: prose, where words follow names, ends there.
 # The value: what can be random. A digit early and much behind it; or late, behind a letter, and less behind it, since the
 # engine cannot count both together and words that are joined to a number (`sdk-2012`) are none.
 # Escapes have no bounds: what is too far apart falls to `values`.
 # What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, before a value.
 _GAP: Final = "[^A-Za-z0-9)};]"
-WIRE: Final = (
-    rf"{_NAMES.replace('{tail}', '*')}{_GAP}+"
-    rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS}){_GAP}+)*(?:[)}};]?\n)?[)}};]?"
+_JOINED: Final = r"\s{0,3}[^A-Za-z0-9)};\s]"
+_BETWEEN: Final = rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS}){_GAP}+)*(?:[)}};]?\n)?[)}};]?"
+_VALUE: Final = (
     rf"(?:(?:[{_HEAD}]{{0,8}}|[{_HEAD}]{{0,8}}[%\\][{_BODY}%\\]*)[0-9][{_BODY}%\\]{{11}}"
     rf"|[{_HEAD}%\\]{{4,8}}[A-Za-z][0-9][{_BODY}%\\]{{7}}|[{_HEAD}%\\]{{8}}[{_HEAD}%\\]*[A-Za-z][0-9][{_BODY}%\\]{{2}})"
 )
-"""The assignment as the engine looks for it on the wire; it ends inside the value."""
+_PLAIN_VALUE: Final = "[A-Za-z]{0,8}[0-9][A-Za-z0-9]{15}"
+
+WIRE: Final = (
+    *(f"(?:{names}){_JOINED}{_GAP}*{_BETWEEN}{_VALUE}" for names in _NAMES),
+    *(f"(?:{names}){_ON}*{_JOINED}{_GAP}*{_BETWEEN}{_VALUE}" for names in _NAMES),
+    f"(?:{_BARE}){_GAP}*{_BETWEEN}{_VALUE}",
+    f"{_OPTION}{_BETWEEN}{_VALUE}",
+    f"(?i:authorization){_JOINED}{_GAP}*{_SCHEMES}{_GAP}*{_VALUE}",
+    f"{_DOUBTFUL}{_JOINED}{_GAP}*{_BETWEEN}{_PLAIN_VALUE}",
+)
+"""The assignment as the engine looks for it on the wire; each expression ends inside the value.
+
+Names that go on (``token_2``, ``secretValue``) stand by themselves: most of what goes on is another word, and following up
+each costs more than the names themselves.
+"""
 
 REACH: Final = 240
 """From where a keyword may begin to where a hit in the value ends: at most about so much in decoded text."""
@@ -57,10 +85,12 @@ MOST_BEFORE: Final = 48
 
 # `=` only pads a value at its end: inside, it would join a name to what is assigned to it
 _EXACT: Final = expressions.Linear(
-    rf"{_NAMES.replace('{tail}', '{0,24}')}{_GAP}{{1,24}}(?:{_WORDS}{_GAP}{{1,12}})?"
+    rf"(?:(?:(?:{'|'.join(_NAMES)})(?:{_ON}{{0,24}})?{_JOINED}{_GAP}{{0,23}}(?:{_WORDS}{_GAP}{{1,12}}|{_SCHEMES}{_GAP}{{0,12}})?"
+    rf"|(?:{_BARE}){_GAP}{{0,23}}(?:{_WORDS}{_GAP}{{1,12}})?|{_OPTION})"
     r"(?:[A-Za-z_+/.~-]{0,8}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{4,8}[A-Za-z][0-9][A-Za-z0-9_+/.~-]{6}[A-Za-z0-9_+/.~=-]"
-    r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})[A-Za-z0-9_+/.~-]*=*"
+    r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})"
+    rf"|{_DOUBTFUL}{_JOINED}{_GAP}{{0,23}}{_PLAIN_VALUE})[A-Za-z0-9_+/.~-]*=*"
 )
 _BODY_BYTES: Final = bytes(byte for byte in range(128) if chr(byte).isalnum() or chr(byte) in "_+/.~-")
 

@@ -40,9 +40,11 @@ class Capture:
     """
 
     def __init__(self, detector: Detector) -> None:
-        before, secret, after = map(expressions.parse, (detector.before, detector.expression, detector.after))
-        lead = expressions.concatenate(before, secret)
-        left = _left(lead, bool(detector.keywords)) if detector.boundary in ("token", "left") else ""
+        before = expressions.parse(detector.lead + detector.before)
+        secret, after = expressions.parse(detector.expression), expressions.parse(detector.after)
+        left = ""
+        if detector.boundary in ("token", "left"):
+            left = _left(expressions.concatenate(before, secret), bool(detector.keywords))
         right = _right(secret) if detector.boundary in ("token", "right") and not detector.after else ""
         body = f"{left}{expressions.exact(before)}({expressions.exact(secret)}){expressions.exact(after)}{right}"
         keyworded = bool(detector.keywords) and not detector.assigned

@@ -39,6 +39,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expression: str
     examples: list[str]
     keywords: list[str] = []
+    lead: str = ""
     before: str = ""
     after: str = ""
     boundary: str = "token"
@@ -193,7 +194,7 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
         raise wrong("id", "lower-case words joined by '-' expected")
     if entry.boundary not in _BOUNDARIES:
         raise wrong("boundary", f"one of {', '.join(_BOUNDARIES)} expected, found {entry.boundary!r}")
-    for key in ("expression", "before", "after"):
+    for key in ("expression", "lead", "before", "after"):
         try:
             node = expressions.parse(getattr(entry, key))
         except ExpressionError as error:

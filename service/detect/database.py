@@ -153,7 +153,8 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
                 if image not in seen:
                     seen.add(image)
                     yield Pattern(index, image.kind, image.expression, image.length, image.phase)
-    yield Pattern(-1, "assignment", assignment.WIRE)
+    for expression in assignment.WIRE:
+        yield Pattern(-1, "assignment", expression)
     for expression in COMPRESSED.values():
         yield Pattern(-1, "mark", expression)
     yield Pattern(-1, "mark", OPAQUE)

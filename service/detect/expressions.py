@@ -412,11 +412,29 @@ def _wire_byte(byte: int) -> str:
     return f"(?:{char(byte)}|\\x5c+(?:{plain}|u00{digits})|%(?:25)*{digits})"
 
 
+SHORT_RUN: Final = 4
+"""Fixed bytes between escapes that are too few to be looked for: the engine would follow up each of them."""
+
+
+def _ways(byte: int) -> Iterator[str]:
+    """The ways in which writers in writers write a byte, each of fixed bytes: what ``_wire_byte`` says without bounds."""
+    digits = f"{byte:02x}"
+    short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
+    yield char(byte)
+    for backslashes in (r"\x5c" * count for count in (1, 2, 3, 4, 7)):  # each string around it doubles them, or adds its own
+        yield f"{backslashes}{char(byte) if short is None else short}"
+        yield from (f"{backslashes}u00{written}" for written in sorted({digits, digits.upper()}))
+    yield from (f"%{percent}{written}" for percent in ("", "25") for written in sorted({digits, digits.upper()}))
+
+
 def _wire_run(run: bytes) -> str:
     """Fixed bytes that follow each other, plainly as one literal for the engine to find, or with escapes among them."""
     plain = "".join(map(char, run))
-    if len(run) == 1 or not ESCAPABLE.intersection(run):
+    escaped = ESCAPABLE.intersection(run)
+    if len(run) == 1 or not escaped:
         return "".join(_wire_byte(byte) if byte in ESCAPABLE else char(byte) for byte in run)
+    if len(escaped) == 1 and max(map(len, run.split(bytes(escaped)))) < SHORT_RUN:
+        return f"(?:{'|'.join(''.join(way if byte in escaped else char(byte) for byte in run) for way in _ways(*escaped))})"
     return f"(?:{plain}|{''.join(_wire_byte(byte) if byte in ESCAPABLE else char(byte) for byte in run)})"
 
 

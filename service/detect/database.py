@@ -66,6 +66,21 @@ class Pattern(msgspec.Struct, frozen=True, array_like=True):
     phase: int = 0
 
 
+class Beginnings(tuple[bytes, ...]):
+    """The literals with one of which every secret of a detector begins; empty where they begin with anything."""
+
+    @classmethod
+    def of(cls, detector: Detector) -> Beginnings:
+        """Reads them off the expression."""
+        starts = expressions.paths(expressions.parse(detector.expression), longest=1)
+        fixed = all(path and len(path[0]) == 1 for path in starts)
+        return cls(detector.prefixes if fixed else ())
+
+    def may_stand_in(self, text: bytes) -> bool:
+        """False if no such secret can be in the text."""
+        return not self or any(beginning in text for beginning in self)
+
+
 class _Stored(msgspec.Struct, array_like=True):
     detectors: list[Detector]
     patterns: list[Pattern]
@@ -92,8 +107,12 @@ class Database:
         self.compiled = compiled
         self.words = words
         self.keywords, self.owners = map(list, zip(*_keywords(detectors).items(), strict=True))
-        self.always = [index for index, detector in enumerate(detectors) if detector.assigned and not detector.keywords]
-        """The detectors that every assignment concerns."""
+        self.always = {
+            index: Beginnings.of(detector)
+            for index, detector in enumerate(detectors)
+            if detector.assigned and not detector.keywords
+        }
+        """The detectors that every assignment concerns, and with what their secrets begin."""
 
     @property
     def size(self) -> int:

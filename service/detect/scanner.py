@@ -185,8 +185,10 @@ class Scanner:
         if values:
             near = self._keywords(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
             for index in sorted({*self.database.always, *near}):
-                capture = self._capture(index)
                 detector = self.database.detectors[index]
+                if not detector.keywords and not self.database.always[index].may_stand_in(window):
+                    continue
+                capture = self._capture(index)
                 for start, end in values:
                     if detector.keywords and not _may_reach(near[index], start, end):
                         continue

@@ -752,7 +752,9 @@ def test_wire_first_finds_what_decoding_first_finds_behind_a_member_that_names_i
     found = of_providers(decoded_first(inspector, record))
 
     assert seen(of_providers(wire_first(inspector, record))) == seen(found)
-    assert {f.finding.candidate.detector.id for f in found} <= hit_by(loaded, inspector, record)
+    # a form that asks for quotes is seen in a header only where something else hits: there are none on the wire
+    assigned = {f.finding.candidate.detector.id for f in found if f.finding.candidate.detector.assigned or shape != "header"}
+    assert assigned <= hit_by(loaded, inspector, record)
 
 
 @pytest.mark.parametrize("shape", [shape for shape in BESIDE if shape != "name and value"])

@@ -295,8 +295,9 @@ async def _topics(settings: Settings, seen: Seen, admin: Any) -> AsyncIterator[F
         settings.sightings_topic: ("READ", "WRITE", "DESCRIBE"),
         settings.secrets_topic: ("READ", "WRITE", "DESCRIBE"),
     }
+    usual = ("READ", "WRITE", "DESCRIBE") if settings.publish.delivery == "exactly_once" else ("WRITE", "DESCRIBE")
     for name in _own(settings):
-        yield _topic(name, seen.topics.get(name), needed.get(name, ("WRITE", "DESCRIBE")), may_create)
+        yield _topic(name, seen.topics.get(name), needed.get(name, usual), may_create)
     sizes: dict[str, int] = {}
     for name in (*events, *_own(settings)):
         found = seen.topics.get(name)

@@ -19,8 +19,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, ProducerClosed, ProducerFenced
+from aiokafka.producer.transaction_manager import TransactionState
 
+from service.publish.markers import Markers
 from service.publish.sinks import kafka
 from service.publish.sinks.kafka import Message, Terms
 from service.telemetry import logs
@@ -186,6 +188,14 @@ async def _ended(producer: Any) -> None:
     """Ends a producer, whatever state it is in."""
     with contextlib.suppress(*kafka.FAILED, AssertionError):
         await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+        return
+    # it still has something to send, and would as soon as it can: from the past, beside its successor
+    sender = producer._sender
+    if sender is not None and sender.sender_task is not None:
+        sender.sender_task.cancel()
+    producer._message_accumulator.fail_all(ProducerClosed())
+    with contextlib.suppress(*kafka.FAILED):
+        await asyncio.wait_for(producer.client.close(), STOP_SECONDS)
 
 
 class AtLeastOnce:
@@ -307,6 +317,8 @@ class ExactlyOnce:
     The client library cannot fence by the group's generation, so the ids do it: whoever gets a partition first begins
     under its id, which ends every transaction of the former owner for good, and only then reads how far it came.
 
+    A transaction counts as done when it has ended in each of its partitions; see :mod:`.markers`.
+
     Args:
         make: makes a producer, of batches of so many bytes, with a transactional id, of transactions of so many seconds,
             that is not yet started.
@@ -418,6 +430,7 @@ class _Lane:
         self.failures = _Failures(whole.metrics)
         self._producer: Any = None
         self._terms = Terms()
+        self._markers = Markers()
         self._patience = whole.patience_seconds
         self._most = MOST_TOGETHER
         self._committed: Committed | None = None
@@ -440,6 +453,7 @@ class _Lane:
         """Begins under the partition's id, as long as it takes; the offset to which the former owner committed."""
         while True:
             self._producer = self._whole.make(self._terms.batch_bytes, self._id, self._patience)
+            self._markers.watch(self._producer)
             try:
                 await asyncio.wait_for(self._producer.start(), self._patience)
                 return await self._whole.position(self._partition)
@@ -479,16 +493,17 @@ class _Lane:
             offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), known)
             # an offset alone does not tell one transaction from another: what comes of no further input leaves it in place
             aim = None if offset is None else (offset, uuid.uuid4().hex)
-            while not await self._commits(messages, aim):
-                before, self._committed = self._committed, await self._fence()
-                if aim is not None and self._committed == aim:
-                    break  # it had gone through, and only the answer was lost
-                if self._committed != before:
-                    _log.warning(
-                        "somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1]
-                    )
-                    self._whole.lost()
-                    return
+            committed = False
+            while not committed:
+                committed = await self._commits(messages, aim)
+                if not committed:
+                    before, self._committed = self._committed, await self._fence()
+                    # the same: it had gone through, and only the answer was lost
+                    committed = aim is not None and self._committed == aim
+                    if not committed and self._committed != before:
+                        return self._lose()
+                if not await self._settles(committed, aim if committed else self._committed):
+                    return self._lose()
             self.failures.over()
             self._committed = aim
             for message in messages:
@@ -497,6 +512,29 @@ class _Lane:
             self.queue.finished(group)
             if offset is not None:
                 self._whole.committed({self._partition: offset})
+
+    def _lose(self) -> None:
+        _log.warning("somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1])
+        self._whole.lost()
+
+    async def _settles(self, committed: bool, at: Committed | None) -> bool:
+        """Waits until the transaction has ended in all of its partitions. False if somebody else went on from ``at``.
+
+        Nothing else is sent meanwhile: the marker of a later transaction would decide on this one too.
+        """
+        while True:
+            try:
+                await self._markers.settle(self._producer, committed)
+                return True
+            except (*kafka.FAILED, AssertionError) as error:
+                self.failures.tell(type(error).__name__)
+                await self.failures.pause()
+                if self._producer._txn_manager.state is not TransactionState.READY:
+                    await self._discard()
+                    if isinstance(error, ProducerFenced):
+                        await asyncio.sleep(self._whole.fenced_seconds)
+                    if await self._fence() != at:
+                        return False
 
     async def _commits(self, messages: list[Message], aim: Committed | None) -> bool:
         """One transaction. False if it did not succeed, or nobody knows; the producer is then gone.

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Any, Final, Literal, NamedTuple, NoReturn, final
 
 import msgspec
@@ -94,7 +95,10 @@ class Validity(enum.StrEnum):
 def shannon(data: bytes) -> float:
     """Shannon entropy of the bytes' frequencies, in bits a byte; 0.0 for nothing."""
     total = len(data)
-    return -sum(n / total * math.log2(n / total) for n in Counter(data).values()) if total else 0.0
+    if not total:
+        return 0.0
+    counts = Counter(data).values()
+    return math.log2(total) - math.fsum(map(mul, counts, map(math.log2, counts))) / total
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -48,7 +48,7 @@ _HEAD: Final = r"A-Za-z_+/=.~\-"
 # Escapes have no bounds: what is too far apart falls to `values`.
 # What ends an expression or a statement ends the assignment: `)`, `}` and `;` stand in it only as lengths, before a value.
 _GAP: Final = "[^A-Za-z0-9)};]"
-_JOINED: Final = r"\s{0,3}[^A-Za-z0-9)};\s]"
+_JOINED: Final = r"(?:\s{0,3}[^A-Za-z0-9)};\s]|\s+(?i:value)[\"']?\s?[:=])"
 _BETWEEN: Final = rf"(?:(?:[A-Za-z0-9]|[uU]00[0-9a-fA-F]{{2}}|%[0-9a-fA-F]{{2}}|{_WORDS}){_GAP}+)*(?:[)}};]?\n)?[)}};]?"
 _VALUE: Final = (
     rf"(?:(?:[{_HEAD}]{{0,8}}|[{_HEAD}]{{0,8}}[%\\][{_BODY}%\\]*)[0-9][{_BODY}%\\]{{11}}"

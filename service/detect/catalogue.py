@@ -11,6 +11,7 @@ import random
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -216,17 +217,27 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
     fields = {name: getattr(entry, name) for name in _Entry.__struct_fields__}
     fields["assigned"] = bool(entry.keywords) if entry.assigned is None else entry.assigned
     fields["documentation"] = entry.documentation or file.documentation
-    node = expressions.parse(entry.expression)
-    detector = Detector(provider=file.provider, category=source.category, prefixes=expressions.prefixes(node), **fields)
-    least = detector.entropy if detector.entropy is not None else _least_entropy(detector, node)
-    return msgspec.structs.replace(detector, least_entropy=least)
+    prefixes, least = _shown(entry.expression)
+    return Detector(
+        provider=file.provider,
+        category=source.category,
+        prefixes=prefixes,
+        least_entropy=least if entry.entropy is None else entry.entropy,
+        **fields,
+    )
 
 
-def _least_entropy(detector: Detector, node: expressions.Node) -> float:
-    """What random matches show, less a margin: fair to digits, to hexadecimal, and to tokens of mixed segments alike."""
-    rng = random.Random(detector.id)
+@lru_cache(maxsize=8192)
+def _shown(expression: str) -> tuple[tuple[bytes, ...], float]:
+    """The prefixes of an expression, and the least entropy that random matches show behind them, less a margin.
+
+    Fair to digits, to hexadecimal, and to tokens of mixed segments alike. Many types share an expression.
+    """
+    node = expressions.parse(expression)
+    prefixes = tuple(expressions.prefixes(node))
+    rng = random.Random(expression)
     shown = []
     for _ in range(_ENTROPY_SAMPLES):
         secret = expressions.sample(node, rng)
-        shown.append(shannon(secret[len(detector.prefix_of(secret)) :]))
-    return round(_ENTROPY_MARGIN * min(shown), 2)
+        shown.append(shannon(secret[max((len(p) for p in prefixes if secret.startswith(p)), default=0) :]))
+    return prefixes, round(_ENTROPY_MARGIN * min(shown), 2)

@@ -46,6 +46,17 @@ expression = '[^\s/"@]{6,60}'
 after = '@[a-z]'
 entropy = 0
 examples = ["acme://bob:{secret}@db"]
+
+[[secret]]
+id = "acme-store-password"
+name = "Acme password in a connection string"
+severity = "high"
+lead = 'Store=[^;]{1,40}(?:;[^;]{1,40}){0,4}'
+before = ';Phrase='
+expression = '[^;"]{6,60}'
+boundary = "none"
+entropy = 0
+examples = ["Store=db1;User=bob;Phrase={secret};"]
 """
 
 

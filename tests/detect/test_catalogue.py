@@ -31,7 +31,7 @@ def test_a_good_file_gives_its_detectors() -> None:
         "acme-token",
         "Acme",
         "cloud",
-        [b"acme_"],
+        (b"acme_",),
     )
 
 

@@ -91,3 +91,10 @@ def test_prefixes_are_the_literals_with_which_matches_begin() -> None:
 
 def test_trailing_repeats_are_cut_to_their_least_length_on_the_wire() -> None:
     assert expressions.wire(expressions.parse("key_[a-f0-9]{24,99}={0,2}")) == r"key_[0-9a-f]{24}"
+
+
+@pytest.mark.parametrize("written", [b'"d"', b'\\"d\\"', b'\\\\\\"d\\\\\\"', b"\\u0022d\\u0022", b"%22d%22", b"%2522d%2522"])
+def test_a_short_run_is_known_in_each_way_of_writing_it(written: bytes) -> None:
+    wire = expressions.wire(expressions.parse('"d"'))
+
+    assert re.fullmatch(wire.encode("latin-1"), written)

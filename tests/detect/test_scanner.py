@@ -182,3 +182,13 @@ def test_a_text_with_too_many_candidates_says_so(scanner: Scanner, monkeypatch: 
     candidates = scanner.candidates(b" ".join(token(rng) for _ in range(9)))
 
     assert (len(candidates.found), candidates.complete) == (5, False)
+
+
+def test_what_leads_is_asked_for_in_the_second_pass_alone(scanner: Scanner) -> None:
+    secret = b"correct horse"
+    alone, led = b"Shop=db1;Phrase=" + secret + b";", b"Store=db1;User=bob;Phrase=" + secret + b";"
+
+    assert scanner.hits(alone)
+    assert scanner.hits(led)
+    assert found(scanner, alone) == []
+    assert found(scanner, led) == [("acme-store-password", secret, None)]

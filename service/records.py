@@ -97,8 +97,8 @@ def shannon(data: bytes) -> float:
     total = len(data)
     if not total:
         return 0.0
-    counts = Counter(data).values()
-    return math.log2(total) - math.fsum(map(mul, counts, map(math.log2, counts))) / total
+    shares = [count / total for count in Counter(data).values()]
+    return -math.fsum(map(mul, shares, map(math.log2, shares)))
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -92,17 +92,22 @@ def in_comment(text: bytes, place: Span) -> bool:
 
 
 def in_encoded_lines(text: bytes, place: Span) -> bool:
-    """True if it is a small part of a line that is all base64, below or above another such line."""
+    """True if it is a small part of a line that is all base64, below or above another such line, or any part of one between
+    two of its length.
+    """
     start = text.rfind(b"\n", max(0, place.start - _LINE_BYTES), place.start) + 1
     end = text.find(b"\n", place.end, place.end + _LINE_BYTES)
-    if end < 0 or (start == 0 and place.start > _LINE_BYTES) or end - start < max(_ENCODED_LINE, len(place) + 8):
+    if end < 0 or (start == 0 and place.start > _LINE_BYTES) or end - start < _ENCODED_LINE:
         return False
     line = text[start:end]
     if line.strip(_BASE64_IN_LINE):
         return False
     above = text[text.rfind(b"\n", max(0, start - 1 - _LINE_BYTES), max(0, start - 1)) + 1 : max(0, start - 1)]
     below = text[end + 1 : max(end + 1, text.find(b"\n", end + 1, end + 1 + _LINE_BYTES))]
-    return any(len(other) >= _ENCODED_LINE and not other.strip(_BASE64_IN_LINE) for other in (above, below))
+    encoded = [other for other in (above, below) if len(other) >= _ENCODED_LINE and not other.strip(_BASE64_IN_LINE)]
+    if len(line) < len(place) + _SHORT_RUN:
+        return [len(other) for other in encoded] == [len(line)] * 2
+    return bool(encoded)
 
 
 def in_encoded_run(before: bytes, after: bytes) -> bool:

@@ -90,6 +90,16 @@ def test_what_stands_inside_lines_of_base64_is_a_part_of_the_data_and_a_line_of_
     assert not surroundings.in_encoded_lines(b"a short line\n" + text[:10] + b"\n", Span(14, 20))
 
 
+def test_nearly_all_of_a_line_is_data_too_where_lines_of_its_length_stand_above_and_below() -> None:
+    data = base64.b64encode(random.Random(5).randbytes(171)).decode()
+    lines = [data[at : at + 76] for at in range(0, 228, 76)]
+    text = "\n".join(["", *lines, ""]).encode()
+    secret = lines[1][5:].encode()
+
+    assert surroundings.in_encoded_lines(text, place(text, secret))
+    assert not surroundings.in_encoded_lines(text.replace(lines[2].encode(), b"end"), place(text, secret))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "inside"),
     [

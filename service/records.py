@@ -101,7 +101,7 @@ def shannon(data: bytes) -> float:
     return -math.fsum(map(mul, shares, map(math.log2, shares)))
 
 
-class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What a provider's answer looks like; everything that is given must hold.
 
     ``json`` maps dotted paths (``error.code``, ``errors.0.type``) to the value that stands there, to a list of values of
@@ -117,7 +117,7 @@ PLACEHOLDER: Final = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9 '._-]*)\}")
 """A name in braces, for what is filled in. GraphQL's braces are followed by a blank, so they are none."""
 
 
-class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How to ask a provider whether a secret is live, changing nothing and costing nothing.
 
     ``{secret}`` and the names of companions stand in braces. The host is the catalogue's or the operator's, never the
@@ -168,7 +168,7 @@ class LiveCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         return slash + path
 
 
-class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How a secret is revoked: the path of clicks, the call, the page that describes it."""
 
     console: str = ""
@@ -203,7 +203,7 @@ class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """Pages of the provider's documentation: what they tell, and their address."""
 
 
-class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One secret type; the keys are described in ``detectors/README.md``."""
 
     id: str

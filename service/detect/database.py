@@ -52,7 +52,7 @@ OPAQUE: Final = r'(?:data_base64|bytesValue)\x5c*"'
 """Members of CloudEvents and OTLP whose base64 can hold what has no prefix to be known by."""
 
 
-class Pattern(msgspec.Struct, frozen=True, array_like=True):
+class Pattern(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One expression of the database.
 
     ``detector`` is an index, -1 where it stands for no single one; ``kind`` is ``plain``, ``mark``, ``assignment`` or the

@@ -104,6 +104,8 @@ def _placed(finding: Finding, text: bytes, kind: Kind | None) -> Finding | Dropp
         return Dropped(candidate, Reason.generated, "a part of a longer run of base64")
     if finding.confidence is Confidence.low:
         return finding
+    if own and surroundings.is_glued_to_random(candidate.before):
+        return _lowered(finding, Confidence.low, "glued to what looks random")
     clause = kind.value if kind and not (own and kind in (Kind.vendored, Kind.generated)) else ""
     if not clause and not own and text and surroundings.in_packed_code(text, candidate.place):
         clause = "in packed code"

@@ -72,6 +72,8 @@ _DATA_URI: Final = b";base64,"
 _DATA_BYTES: Final = 256 * 1024
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-%\\\r\n \t"
 _BASE64_IN_LINE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_BASE64_URL: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_DIGITS: Final = b"0123456789"
 _ENCODED_LINE: Final = 48
 _SHORT_RUN: Final = 8
 _PACKED_BYTES: Final = 1000
@@ -114,6 +116,14 @@ def in_encoded_run(before: bytes, after: bytes) -> bool:
     """True if it is glued to more base64 on its left or right: ``+`` joins nothing else."""
     run = before[len(before.rstrip(_BASE64_IN_LINE)) :] + after[: len(after) - len(after.lstrip(_BASE64_IN_LINE))]
     return b"+" in run and len(run) >= _SHORT_RUN
+
+
+def is_glued_to_random(before: bytes) -> bool:
+    """True if a hyphen or ``_`` joins it to what looks random: short prefixes come up by chance in base64url."""
+    run = before[len(before.rstrip(_BASE64_URL)) :]
+    if len(run) < _SHORT_RUN or run[-1:] not in (b"-", b"_"):
+        return False
+    return run.lower() != run != run.upper() and any(digit in run for digit in _DIGITS)
 
 
 def in_data(text: bytes, place: Span) -> bool:

@@ -112,3 +112,18 @@ def test_nearly_all_of_a_line_is_data_too_where_lines_of_its_length_stand_above_
 )
 def test_a_part_of_a_longer_run_of_base64_is_told_by_what_it_is_glued_to(before: bytes, after: bytes, inside: bool) -> None:
     assert surroundings.in_encoded_run(before, after) is inside
+
+
+@pytest.mark.parametrize(
+    ("before", "glued"),
+    [
+        (b"session 9ILI9z9DTjY9AyPg-", True),
+        (b"id=aB3dE6gH_", True),
+        (b"session ", False),
+        (b"staging-", False),
+        (b"PROD2-", False),
+        (b"deploy-key-2-", False),
+    ],
+)
+def test_what_is_glued_to_a_random_run_is_told(before: bytes, glued: bool) -> None:
+    assert surroundings.is_glued_to_random(before) is glued

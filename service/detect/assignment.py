@@ -3,10 +3,10 @@
 Hundreds of types are a bare run of letters and digits, told apart only by a provider's name near by. An expression for each
 of them, keyword, gap and run, makes the engine look for hundreds of words in every byte. But nearly always such a value
 is *assigned*: ``ACME_TOKEN=…``, ``"apiKey": "…"``, ``--api-key …``, ``- name: ACME_SECRET`` and ``value: …`` below it. So
-one expression for the assignment stands in the database for all of these types, however many they are, and only where it hits
-are the providers' names looked for.
+a handful of expressions for the assignment stand in the database for all of these types, however many they are, and only where
+one hits are the providers' names looked for.
 
-:data:`WIRE` is that expression for raw bytes, looser than :func:`values`, which says of decoded text exactly where assigned
+:data:`WIRE` are these expressions for raw bytes, looser than :func:`values`, which says of decoded text exactly where assigned
 values begin.
 """
 

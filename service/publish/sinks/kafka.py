@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
 from service.telemetry import logs
 
@@ -16,7 +16,8 @@ NAME: Final = "kafka"
 TOO_LARGE: Final = (MessageSizeTooLargeError, RecordTooLargeError)
 LEARNED_FROM: Final = (*TOO_LARGE, InvalidTimestampError)
 """Refusals after which the same messages are sent in another way; see :class:`Terms`."""
-FAILED: Final = (KafkaError, TimeoutError, OSError)
+FAILED: Final = (KafkaError, TimeoutError, OSError, IllegalOperation)
+"""What can be tried again. The last is the library's word for a transaction of which something else has failed already."""
 BATCH_BYTES: Final = 16 * 1024
 """Messages of a partition that go together, as long as no topic takes less."""
 UNTIMED_SECONDS: Final = 60.0

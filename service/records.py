@@ -92,6 +92,11 @@ class Validity(enum.StrEnum):
     unknown = "unknown"
 
 
+def longest_prefix(prefixes: Sequence[bytes], secret: bytes) -> bytes:
+    """The longest of the prefixes with which a secret begins; empty if none."""
+    return max((prefix for prefix in prefixes if secret.startswith(prefix)), key=len, default=b"")
+
+
 def shannon(data: bytes) -> float:
     """Shannon entropy of the bytes' frequencies, in bits a byte; 0.0 for nothing."""
     total = len(data)
@@ -239,7 +244,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     def prefix_of(self, secret: bytes) -> bytes:
         """The longest of :attr:`prefixes` with which this secret begins; empty if none."""
-        return max((prefix for prefix in self.prefixes if secret.startswith(prefix)), key=len, default=b"")
+        return longest_prefix(self.prefixes, secret)
 
     @property
     def is_generic(self) -> bool:

@@ -40,7 +40,7 @@ class Capture:
     """
 
     def __init__(self, detector: Detector) -> None:
-        before = expressions.parse(detector.lead + detector.before)
+        before = expressions.concatenate(expressions.parse(detector.lead), expressions.parse(detector.before))
         secret, after = expressions.parse(detector.expression), expressions.parse(detector.after)
         left = ""
         if detector.boundary in ("token", "left"):

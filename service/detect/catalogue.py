@@ -19,7 +19,7 @@ import msgspec
 
 from service.detect import expressions, live
 from service.errors import DetectorError, ExpressionError
-from service.records import Detector, Knowledge, LiveCheck, Revocation, Severity, shannon
+from service.records import Detector, Knowledge, LiveCheck, Revocation, Severity, longest_prefix, shannon
 
 BUILT_IN: Final = Path(__file__).resolve().parent.parent.parent / "detectors"
 """The folder of the detectors that Sluice comes with."""
@@ -239,5 +239,5 @@ def _shown(expression: str) -> tuple[tuple[bytes, ...], float]:
     shown = []
     for _ in range(_ENTROPY_SAMPLES):
         secret = expressions.sample(node, rng)
-        shown.append(shannon(secret[max((len(p) for p in prefixes if secret.startswith(p)), default=0) :]))
+        shown.append(shannon(secret[len(longest_prefix(prefixes, secret)) :]))
     return prefixes, round(_ENTROPY_MARGIN * min(shown), 2)

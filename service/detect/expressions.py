@@ -404,10 +404,14 @@ class Linear:
         return bool(self._match(_WHOLE, text, 0, len(text))[0][0] >= 0)
 
 
+_LETTERS_OF_CONTROL: Final = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
+"""What JSON writes behind a backslash for a control byte."""
+
+
 def _wire_byte(byte: int) -> str:
     """A byte that may be escaped: plainly, behind backslashes, as ``\\u00XX`` or percent-encoded, at any depth."""
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{byte:02x}")
-    short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
+    short = _LETTERS_OF_CONTROL.get(byte)
     plain = char(byte) if short is None else f"{char(byte)}|{short}"
     return f"(?:{char(byte)}|\\x5c+(?:{plain}|u00{digits})|%(?:25)*{digits})"
 
@@ -419,10 +423,10 @@ SHORT_RUN: Final = 4
 def _ways(byte: int) -> Iterator[str]:
     """The ways in which writers in writers write a byte, each of fixed bytes: what ``_wire_byte`` says without bounds."""
     digits = f"{byte:02x}"
-    short = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}.get(byte)
+    written_plainly = _LETTERS_OF_CONTROL.get(byte, char(byte))
     yield char(byte)
     for backslashes in (r"\x5c" * count for count in (1, 2, 3, 4, 7)):  # each string around it doubles them, or adds its own
-        yield f"{backslashes}{char(byte) if short is None else short}"
+        yield f"{backslashes}{written_plainly}"
         yield from (f"{backslashes}u00{written}" for written in sorted({digits, digits.upper()}))
     yield from (f"%{percent}{written}" for percent in ("", "25") for written in sorted({digits, digits.upper()}))
 

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service import __version__, proof
-from service.consume import source
+from service.consume import connections, source
 from service.consume.table import Table
 from service.decode import layers, sniff
 from service.detect import catalogue, database
@@ -612,5 +612,6 @@ def new_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
+    connections.install()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop

@@ -192,24 +192,26 @@ class Inspector:
         found: list[Found] = []
         seen = tally.candidates
         envelopes = set()
-        for index, event in enumerate(self._events(record)):
+        for index, event in enumerate(self._events(record, hits)):
             envelopes.add(event.origin.envelope)
             tally.envelopes[event.origin.envelope or "unknown"] += 1
-            found.extend(self.event(event, tally, record, index, hits))
+            if event.texts:
+                found.extend(self.event(event, tally, record, index, hits))
         if tally.candidates == seen and envelopes - _WHOLE:
             # something hit, and is in no string: a parser keeps only the last of two members of one name
-            found.extend(self._of_own_format(record, tally))
+            found.extend(self._of_own_format(record, tally, hits))
         return found
 
-    def _of_own_format(self, record: Record, tally: Tally) -> list[Found]:
+    def _of_own_format(self, record: Record, tally: Tally, hits: list[Hit] | None) -> list[Found]:
         """The findings in the value as it is, of detectors that need no neighbour to be sure."""
         whole = Event(Origin(envelope="whole"), [Text(record.value or b"", "value")])
-        detectors = ((found, found.finding.candidate.detector) for found in self.event(whole, tally, record))
+        detectors = ((found, found.finding.candidate.detector) for found in self.event(whole, tally, record, hits=hits))
         return [found for found, detector in detectors if not detector.keywords and not detector.is_generic]
 
-    def _events(self, record: Record) -> Iterator[Event]:
+    def _events(self, record: Record, hits: list[Hit] | None) -> Iterator[Event]:
         if len(record.value or b"") <= MOST_DECODED_BYTES:
-            return sniff.decode(record, self._envelopes.get(record.topic))
+            ends = None if hits is None else [end for _, end in hits]
+            return sniff.decode(record, self._envelopes.get(record.topic), ends)
         texts = [Text(record.value or b"", "value")]
         texts += [Text(record.key, "key")] if record.key else []
         texts += [Text(content, f"headers.{name}") for name, content in record.headers if content]

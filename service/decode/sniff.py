@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Protocol, cast
 
-from service.decode import compressed, strings
+from service.decode import compressed, near, strings
 from service.decode.envelopes import cloudevents, otlp, text
 from service.records import Event, Origin, Record, Text
 
@@ -51,19 +51,22 @@ def envelopes() -> dict[str, Family | None]:
     return named | dict.fromkeys((*text.NAMES, "json"))
 
 
-def decode(record: Record, envelope: str | None = None) -> Iterator[Event]:
+def decode(record: Record, envelope: str | None = None, ends: Sequence[int] | None = None) -> Iterator[Event]:
     """The events of a record: those of its value, and one for its key and headers.
 
     Args:
         record: as it came.
         envelope: its name, where the topic fixes it; None to recognise it.
+        ends: where in the value hits end, rising. What none comes near may be left out: an event that is has no texts, and
+            stands only for being counted. All is given for None.
 
     Raises:
         UndecodableError: the value unpacks to more than is held in memory.
     """
     if record.value:
         outer = cloudevents.of_headers(record.headers)
-        for event in _value(record.value, envelope, 0):
+        part = None if ends is None else near.Part(record.value, ends)
+        for event in _value(record.value, envelope, 0, part):
             yield event if outer is None else Event(cloudevents.merged(outer, event.origin), event.texts)
     beside = [Text(record.key, "key")] if record.key else []
     names = []
@@ -86,7 +89,7 @@ def _glued(content: bytes) -> bool:
     return len(content) < 64 and chr(2 * len(content)).isalnum()
 
 
-def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:
+def _value(value: bytes, envelope: str | None, depth: int, part: near.Part | None = None) -> Iterator[Event]:
     packed = compressed.kind_of(value)
     if packed and depth < MOST_UNPACKED:
         unpacked = compressed.unpack(value, packed)
@@ -98,12 +101,15 @@ def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:
         yield from _value(document.encode("utf-8", "surrogatepass"), envelope, depth + 1)
         return
     if isinstance(document, dict):
-        yield from _object(document, envelope, depth)
+        yield from _object(document, envelope, depth, part)
     elif isinstance(document, list):
         # batches of events come as arrays; each is looked at by itself, what is no object together
-        for item in document:
-            if isinstance(item, dict):
-                yield from _object(item, envelope, depth)
+        parts = near.items(part, document) if part else None
+        for index, item in enumerate(document):
+            if parts is not None and parts[index] is None:
+                yield from (_NOTHING,) if isinstance(item, dict) else ()
+            elif isinstance(item, dict):
+                yield from _object(item, envelope, depth, parts[index] if parts else None)
         rest = [item for item in document if not isinstance(item, dict)]
         if rest:
             yield Event(Origin(envelope="json"), list(strings.texts(rest)))
@@ -112,7 +118,10 @@ def _value(value: bytes, envelope: str | None, depth: int) -> Iterator[Event]:
         yield from found if found is not None else text.events(value)
 
 
-def _object(document: dict[str, Any], envelope: str | None, depth: int) -> Iterator[Event]:
+_NOTHING: Final = Event(Origin(envelope="json"), ())
+
+
+def _object(document: dict[str, Any], envelope: str | None, depth: int, part: near.Part | None) -> Iterator[Event]:
     fixed = envelopes().get(envelope) if envelope else None
     for family in (fixed,) if fixed is not None else families():
         name = family.recognise(document)
@@ -122,7 +131,8 @@ def _object(document: dict[str, Any], envelope: str | None, depth: int) -> Itera
             if carried and depth < MOST_UNPACKED:
                 yield from _value(carried, None, depth + 1)
             return
-    yield Event(Origin(envelope="json", time=strings.first(document, *_TIMES)), list(strings.texts(document)))
+    origin = Origin(envelope="json", time=strings.first(document, *_TIMES))
+    yield Event(origin, list(strings.texts(document if part is None else near.pruned(document, part))))
 
 
 _TIMES: Final = ("time", "timestamp", "@timestamp", "ts")

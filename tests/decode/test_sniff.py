@@ -292,3 +292,26 @@ def test_arbitrary_bytes_never_raise_and_are_read_as_something(head: bytes, data
     found = events(value, envelope)
 
     assert bool(found) == bool(value)
+
+
+# -- where hits are known ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", ["array", "lines"])
+def test_events_in_which_nothing_hit_are_counted_and_have_no_texts(join: str) -> None:
+    made = [written({"number": number, "text": f"a line of {number} words, {'more ' * 9}"}) for number in range(5)]
+    value = b"[" + b", ".join(made) + b"]" if join == "array" else b"\n".join(made)
+    end = value.index(b"3 words") + 4
+
+    found = list(decode(Record("events", 0, 1, -1, None, value), None, [end]))
+
+    assert [bool(event.texts) for event in found] == [False, False, False, True, False]
+    assert strings_of(found) == [b"3", b"a line of 3 words, " + b"more " * 9]
+    assert len(found) == len(events(value))
+
+
+def test_an_envelope_keeps_all_of_its_strings_wherever_something_hit() -> None:
+    document = {"type": "log", "source": "billing", "host": "h" * 10_000, "message": "the hit"}
+    value = written(document)
+
+    assert list(decode(Record("events", 0, 1, -1, None, value), None, [len(value) - 3])) == events(value)

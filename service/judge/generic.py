@@ -262,6 +262,8 @@ def _password(candidate: Candidate, body: bytes) -> Verdict:
         return Reason.not_a_secret, "behind a tag, but no element"
     if not quoted and candidate.detector.id == "generic-password-unquoted" and (_NUMBER.match(body) or b"=" in body[1:-2]):
         return Reason.not_a_secret, "a number or another setting"
+    if candidate.detector.id == "generic-password-beside-user" and not quoted and lower == name.lower():
+        return Reason.not_a_secret, "code rather than a value"
     if len(set(body)) < 3:
         return Confidence.low, "hardly any different characters"
     if lower in _WEAK or lower == name.lower():

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -43,6 +44,10 @@ _SURE_PREFIX: Final = 4
 
 _FILLING: Final = 2.5
 """With digits in it, so few bits a character are filling, and so is each character written so often in a row."""
+WALK: Final = "it walks along the alphabet or a keyboard"
+_MOSTLY_WALK: Final = 0.5
+_CLASSES: Final = re.compile(r"\[[^\]]*\]|\\.|\{[0-9,]*\}")
+_LITERAL: Final = re.compile(rf"[A-Za-z0-9_]{{{_SURE_PREFIX}}}")
 _WORD_AND_HYPHEN: Final = 5
 """A prefix that is a word and a hyphen, such as ``api-``, is a part of many names."""
 
@@ -158,13 +163,16 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
     if doubted is not None:
         reason, clause = doubted
         public = detector.severity is Severity.info
-        if not proved and (public or not _is_sure_of_its_form(detector, prefix, body)):
+        sure = proved or (
+            not public and (_is_sure_of_its_form(detector, prefix, body) or _is_told_by_its_name(doubted, assigned, body))
+        )
+        if not sure:
             return Dropped(candidate, reason, clause)
         return Finding(candidate, detector.severity, Confidence.low, checks, (*reasons, clause), facts)
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
     if sequential_share(body) > 0.4:
         confidence = Confidence.low
-        reasons.append("it walks along the alphabet or a keyboard")
+        reasons.append(WALK)
     return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)
 
 
@@ -201,7 +209,7 @@ def _doubt(detector: Detector, body: bytes, proved: bool) -> tuple[Reason, str] 
     if shannon(body) < detector.least_entropy and not entropy.looks_random(body):
         return Reason.low_entropy, "the characters are not random enough"
     if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
-        return Reason.placeholder, "it walks along the alphabet or a keyboard"
+        return Reason.placeholder, WALK
     return None
 
 
@@ -211,10 +219,29 @@ def _is_sure_of_its_form(detector: Detector, prefix: bytes, body: bytes) -> bool
         return False
     if any(48 <= byte <= 57 for byte in body) and (shannon(body) < _FILLING or repeated(body) > _FILLING):
         return False  # digits that repeat are filling; letters may be what documentation fills a form with
-    if detector.before:
+    if detector.before or (not prefix and _holds_a_literal(detector.expression)):
         return True
     least = _SURE_PREFIX if body.isalpha() else _SURE_PREFIX - 1
     return not (body.isalpha() and body.islower()) and len(prefix) >= least
+
+
+def _is_told_by_its_name(doubted: tuple[Reason, str], assigned: context.Name, body: bytes) -> bool:
+    """True if what may be made up is assigned beside its provider's name, and random but for a word or a walk inside it."""
+    reason, clause = doubted
+    return (
+        assigned.assigned
+        and reason is Reason.placeholder
+        and clause in (WORD, WALK)
+        and any(48 <= byte <= 57 for byte in body)
+        and sequential_share(body) < _MOSTLY_WALK
+        and entropy.looks_random(body)
+    )
+
+
+@lru_cache(4096)
+def _holds_a_literal(expression: str) -> bool:
+    """True if so many characters as a sure prefix has stand fixed inside, or at the end: ``…AZDO…``, ``…NRAL``."""
+    return _LITERAL.search(_CLASSES.sub(" ", expression)) is not None
 
 
 def _confidence(detector: Detector, checks: dict[str, str], assigned: bool, said: list[str]) -> Confidence:

@@ -157,6 +157,26 @@ def test_words_and_walks_in_the_place_of_a_key_are_of_low_confidence(judged: Jud
     assert judged(f'secret = "{value}"') == {value: Confidence.low}
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("user = deploy\npassword = open_sesame\n", ["open_sesame"]),
+        ("username: 'deploy'\n# of the mail server\npassword: 'open sesame'\n", ["open sesame"]),
+        ("user = user\npassword = password\n", []),
+        ("colour = blue\npassword = open_sesame\n", []),
+    ],
+)
+def test_words_below_the_name_of_a_user_are_a_password(judged: Judge, text: str, found: list[str]) -> None:
+    assert judged(text) == dict.fromkeys(found, Confidence.low)
+
+
+def test_a_short_key_in_a_header_of_a_curl_command_is_found(judged: Judge) -> None:
+    value = "K9" + key(9)
+
+    assert list(judged(f'curl -X POST --header "Api-Token: {value}"')) == [value]
+    assert judged('curl -H "Api-Token: $TOKEN" https://api.internal.corp') == {}
+
+
 def test_an_identifier_or_a_digest_is_no_sure_key(judged: Judge) -> None:
     rng = random.Random(1)
     identifier = str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -44,6 +44,21 @@ assigned = false
 examples = ["acmecorp {secret}"]
 
 [[secret]]
+id = "acme-named"
+name = "Acme secret"
+severity = "medium"
+expression = '[A-Za-z0-9/+]{44}'
+keywords = ["acmenamed"]
+examples = ["acmenamed_secret = {secret}"]
+
+[[secret]]
+id = "acme-ended"
+name = "Acme key with an end of its own"
+severity = "medium"
+expression = '[A-Za-z0-9]{32}ACME'
+examples = ["{secret}"]
+
+[[secret]]
 id = "acme-account"
 name = "Acme account"
 severity = "low"
@@ -139,6 +154,18 @@ def test_masks_documentation_and_monotony_are_dropped_with_their_reason(
 
     assert judgement.findings == []
     assert [dropped.reason for dropped in judgement.dropped] == [reason]
+
+
+def test_a_word_of_documentation_in_a_random_value_beside_its_keyword_leaves_a_low_confidence(
+    judged: Callable[[str], Judgement],
+) -> None:
+    assert only(judged("acmenamed_secret = FakeValue9" + draw(ALNUM, 34))).confidence is Confidence.low
+    assert judged("acmenamed_secret = abcdefghijklmnopqrstuvwxyz01234567890123abcd").findings == []
+
+
+def test_a_literal_at_the_end_is_as_sure_as_a_prefix(judged: Callable[[str], Judgement]) -> None:
+    assert only(judged("key abcdefghijklmnopqrstuvwxyz012345ACME")).confidence is Confidence.low
+    assert judged("key " + "7" * 32 + "ACME").findings == []
 
 
 @pytest.mark.parametrize(

@@ -570,6 +570,10 @@ class TestStructures:
 
         assert run("macaroon", prefix + base64url(body)).facts == {"issuer": location.decode()}
 
+    @pytest.mark.parametrize("length", [0, 1, 2, 3, 4])
+    def test_a_macaroon_that_is_cut_off_is_neutral(self, length: int) -> None:
+        assert run("macaroon", b"fm2_" + base64url(bytes((2, 1, 8, 112))[:length])).outcome == "neutral"
+
     def test_pypi_tokens_begin_as_their_macaroon_says(self) -> None:
         assert base64url(b"\x02\x01\x08" + INDEX).startswith(b"AgEIcHlwaS5vcmc")
 

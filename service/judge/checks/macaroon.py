@@ -22,7 +22,7 @@ def check(secret: bytes, before: bytes, after: bytes) -> CheckResult:
         data = base64.urlsafe_b64decode(body[: len(body) // 4 * 4])
     except (binascii.Error, ValueError):
         return CheckResult("neutral", "not base64")
-    if data[:2] == bytes((2, _LOCATION)) and len(data) > 3 + data[2]:
+    if len(data) > 3 and data[:2] == bytes((2, _LOCATION)) and len(data) > 3 + data[2]:
         location = data[3 : 3 + data[2]]
         if location.isascii() and location.decode().isprintable():
             return CheckResult("passed", "a macaroon", {"issuer": location.decode()})

@@ -62,6 +62,15 @@ class Batch:
         self.count = count
 
 
+_SHORT: Final = tuple(
+    MOST_BATCH_BYTES if head & 1 else 1 + (head >> 1) if head < 0x80 else 2 + ((head & 0x7F) >> 1) for head in range(256)
+)
+"""How far a record goes whose length begins with this byte, and is in no more bytes; what is negative goes beyond all."""
+
+_MORE: Final = tuple(more << 6 for more in range(0x80))
+"""How much farther by a second byte, which is the last one if it is in here."""
+
+
 class Slab:
     """Neighbouring record batches of one partition in one buffer.
 
@@ -116,23 +125,25 @@ class Slab:
 
     def _record_at(self, data: bytes, at: int, target: int) -> tuple[int, int, int]:
         """Steps from record to record to the one that holds the byte before ``target``: its start, its body, its end."""
-        while True:
-            head = data[at]
-            # nearly every length takes one byte or two: a call for each record would cost more than all the rest
-            if head < 0x80:
-                body = at + 1
-                stop = body + (head >> 1)
-            elif at + 1 < len(data) and (more := data[at + 1]) < 0x80:
-                body = at + 2
-                stop = body + ((head & 0x7F | more << 7) >> 1)
-            else:
+        stop = at
+        while stop < target:
+            try:
+                # nearly every length takes one byte or two: to decode each would cost more than all the rest
+                while stop < target:
+                    at = stop
+                    if (head := data[at]) < 0x80:
+                        stop += _SHORT[head]
+                    else:
+                        stop += _SHORT[head] + _MORE[data[at + 1]]
+            except IndexError:
                 length, body = _varint(data, at)
+                if length < 0:
+                    break
                 stop = body + length
-            if head & 1 or stop <= at:
-                raise CorruptRecordException(f"{self.topic}-{self.partition}: a record of a negative length")
-            if stop >= target:
-                return at, body, stop
-            at = stop
+        length, body = _varint(data, at)
+        if length < 0:
+            raise CorruptRecordException(f"{self.topic}-{self.partition}: a record of a negative length")
+        return at, body, stop
 
     def _record(self, data: bytes, at: int, stop: int, batch: Batch) -> tuple[Record, int]:
         at += 1  # attributes, unused

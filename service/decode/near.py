@@ -8,8 +8,9 @@ elements and members are as they are written, and what no hit came near is left 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -29,6 +30,8 @@ LEAST_BYTES: Final = 32
 _MARGIN: Final = 16
 """An expression may go on a little beyond what it looks for."""
 
+_LONGEST_NAME: Final = REACH_BYTES // 4
+
 _as_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _as_dict: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _BETWEEN: Final = re.compile(rb"[ \t\r\n,]*")
@@ -41,10 +44,20 @@ class Part(NamedTuple):
     data: bytes
     ends: Sequence[int]
 
-    def cut(self, start: int, stop: int, reach: int) -> Part | None:
-        """The part between two places; None if no hit ends so near to it."""
-        first, last = bisect_left(self.ends, start - reach), bisect_left(self.ends, stop + reach)
-        return Part(self.data[start:stop], [end - start for end in self.ends[first:last]]) if first < last else None
+
+def _hit(part: Part, spans: Sequence[tuple[int, int]], reach: int) -> list[Part | None]:
+    """The parts at these spans, which follow each other; None for those that no hit ends so near to."""
+    found: list[Part | None] = [None] * len(spans)
+    ends, last = part.ends, 0
+    for end in ends:
+        for index in range(max(last, bisect_left(spans, end - reach, key=itemgetter(1))), len(spans)):
+            start, stop = spans[index]
+            if start - reach >= end:
+                break
+            near = ends[bisect_left(ends, start - reach) : bisect_right(ends, stop + reach)]
+            found[index] = Part(part.data[start:stop], [at - start for at in near])
+            last = index + 1
+    return found
 
 
 def items(part: Part, document: Sequence[Any]) -> list[Part | None] | None:
@@ -60,7 +73,7 @@ def items(part: Part, document: Sequence[Any]) -> list[Part | None] | None:
     if len(document) * LEAST_BYTES > len(part.data):
         return None
     spans = _elements(part.data) if part.data.lstrip()[:1] == b"[" else _lines(part.data)
-    return [part.cut(*span, _MARGIN) for span in spans] if len(spans) == len(document) else None
+    return _hit(part, spans, _MARGIN) if len(spans) == len(document) else None
 
 
 def pruned(document: Any, part: Part, levels: int = MOST_LEVELS) -> Any:
@@ -75,12 +88,11 @@ def pruned(document: Any, part: Part, levels: int = MOST_LEVELS) -> Any:
     if not levels or size <= SHORT_BYTES or not isinstance(document, list | dict) or len(document) * LEAST_BYTES > size:
         return document
     if isinstance(document, list) and len(spans := _elements(part.data)) == len(document):
-        near = [part.cut(*span, REACH_BYTES) for span in spans]
-        return [pruned(item, inner, levels - 1) if inner else None for item, inner in zip(document, near, strict=True)]
-    if isinstance(document, dict) and (places := _members(part.data)) is not None:
-        near = [part.cut(start, stop, REACH_BYTES + named) for named, start, stop in places]
-        pairs = zip(document.items(), near, strict=True)
-        return {name: pruned(item, inner, levels - 1) for (name, item), inner in pairs if inner}
+        inner = zip(document, _hit(part, spans, REACH_BYTES), strict=True)
+        return [pruned(item, near, levels - 1) if near else None for item, near in inner]
+    if isinstance(document, dict) and len(spans := _members(part.data)) == len(document):
+        members = zip(document.items(), _hit(part, spans, REACH_BYTES), strict=True)
+        return {name: pruned(item, near, levels - 1) for (name, item), near in members if near}
     return document
 
 
@@ -98,20 +110,20 @@ def _elements(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def _members(data: bytes) -> list[tuple[int, int, int]] | None:
-    """How long the names of an object's members are, and where their values begin and end; None where two have one name."""
-    found = []
+def _members(data: bytes) -> list[tuple[int, int]]:
+    """Where the values of an object's members begin and end; empty where two have one name, or one that is very long."""
+    found: list[tuple[int, int]] = []
     try:
         raws = _as_dict(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
+        return found
     at = data.index(b"{") + 1
     for raw in raws.values():
-        head = _NAME.match(data, at)
-        if head is None or not data.startswith(bytes(raw), head.end()):
-            return None
-        found.append((head.end() - at, head.end(), at := head.end() + len(memoryview(raw))))
-    return found if data[at:].lstrip()[:1] == b"}" else None
+        head = _NAME.match(data, at, at + _LONGEST_NAME)
+        if head is None or not data.startswith(bytes(raw), start := head.end()):
+            return []
+        found.append((start, at := start + len(memoryview(raw))))
+    return found if data[at : at + _LONGEST_NAME].lstrip()[:1] == b"}" else []
 
 
 def _lines(data: bytes) -> list[tuple[int, int]]:

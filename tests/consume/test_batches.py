@@ -315,6 +315,8 @@ def varint(number: int) -> bytes:
 HUGE = {
     "record": varint(2**31 - 1) + b"\0" * 20,
     "negative record": varint(-5) + b"\0" * 20,
+    "negative record of two bytes": varint(-500) + b"\0" * 600,
+    "negative record of three bytes": varint(-50_000) + b"\0" * 20,
     "key": varint(20) + b"\0" + varint(0) * 2 + varint(2**31 - 1) + b"\0" * 12,
     "headers": varint(12) + b"\0" + varint(0) * 4 + varint(2**31 - 1) + b"\0" * 2,
     "header name": varint(12) + b"\0" + varint(0) * 4 + varint(1) + varint(2**40) + b"\0",
@@ -322,10 +324,23 @@ HUGE = {
 }
 
 
+@pytest.mark.parametrize("size", [0, 50, 64, 8_000, 8_192, 20_000, 1_100_000])
+def test_records_of_any_length_are_passed_over_to_the_one_that_was_hit(size: int) -> None:
+    records = [Record("events", 0, offset, 0, None, b"x" * size) for offset in range(5)]
+    written = [encode_record(record, 0, 0) for record in records]
+    data = b"".join(written)
+    slab = Slab("events", 0, data, [Batch(0, len(data), 0, 5, 0, -1, 5)], 0)
+
+    for offset, record in enumerate(records):
+        end = sum(map(len, written[: offset + 1]))
+        assert [found for found, _ in slab.records([end])] == [record]
+
+
 @pytest.mark.parametrize("what", HUGE)
-def test_lengths_and_counts_beyond_the_batch_are_refused_at_once(what: str) -> None:
+@pytest.mark.parametrize("ends", [None, [5]])
+def test_lengths_and_counts_beyond_the_batch_are_refused_at_once(what: str, ends: list[int] | None) -> None:
     with pytest.raises(CorruptRecordException):
-        list(alone(HUGE[what]).records())
+        list(alone(HUGE[what]).records(ends))
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))

@@ -296,7 +296,8 @@ class _Slabs:
             if self._check_crcs and google_crc32c.value(data[at + _CRC_START : end]) != head[4]:
                 raise CorruptRecordException(f"{self._tp.topic}-{self._tp.partition}: a batch with a wrong checksum")
             attributes = head[5]
-            if next_offset > wanted and not self._is_skipped(data, at, end, head):
+            # asked of each batch: the marker that ends an aborted transaction may lie before what is wanted
+            if not self._is_skipped(data, at, end, head) and next_offset > wanted:
                 fixed = head[8] if attributes & 8 else -1
                 batch = Batch(at + HEADER.size, end, head[0], next_offset, head[7], fixed, head[12])
                 if attributes & 7:

@@ -15,7 +15,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import encode_varint
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.consume import batches
@@ -149,7 +149,15 @@ def response(sent: Sequence[Sent]) -> tuple[bytes, list[tuple[int, int]]]:
     return data, aborted
 
 
+ABORTED_AND_ANEW = [
+    Sent("transactional", "none", 1, 1, 0, True),
+    Sent("abort", "none", 1, 1, 0, False),
+    Sent("transactional", "none", 1, 1, 0, False),
+]
+
+
 @given(st.lists(SENT, min_size=1, max_size=6), st.integers(0, 8), st.sampled_from([COMMITTED, UNCOMMITTED]))
+@example(ABORTED_AND_ANEW, 2, COMMITTED)
 @settings(deadline=None, max_examples=100)
 def test_control_batches_aborted_ones_gaps_and_a_fetch_from_the_middle_are_as_with_aiokafka(
     sent: list[Sent], offset: int, isolation: int

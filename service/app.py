@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service import __version__, proof
-from service.consume import connections, source
+from service.consume import clients, connections, source
 from service.consume.table import Table
 from service.decode import layers, sniff
 from service.detect import catalogue, database
@@ -516,7 +516,7 @@ class Service:
             loop.run_in_executor(None, self.library.read)
             if settings.repeats.enabled:
                 self._ledger = Ledger(settings, self._fingerprinter, self.verdicts, self.metrics, self._rule)
-            await self._run_stages()
+            await self._run_stages(beside)
         finally:
             for task in beside:
                 task.cancel()
@@ -556,12 +556,16 @@ class Service:
             compacted.append(settings.secrets_topic)
         await source.create_topics(settings, ordinary, compacted)
 
-    async def _run_stages(self) -> None:
-        """Runs the stages side by side; the later one ends when the earlier has drained, both when one fails."""
+    async def _run_stages(self, beside: Sequence[asyncio.Task[None]]) -> None:
+        """Runs the stages side by side; the later one ends when the earlier has drained, all when one fails.
+
+        Args:
+            beside: what goes on as long as they do; fails with a fault of ours alone.
+        """
         stages = self._stages
         tasks = [asyncio.get_running_loop().create_task(stage.run(), name=type(stage).__name__) for stage in stages]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*tasks, *beside], return_when=asyncio.FIRST_COMPLETED)
             for stage, task in zip(stages, tasks, strict=True):
                 stage.stop()
                 await asyncio.wait([task])
@@ -569,6 +573,7 @@ class Service:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        outcomes += [task.exception() for task in beside if task.done() and not task.cancelled()]
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -608,6 +613,7 @@ class Service:
 
 def new_loop() -> asyncio.AbstractEventLoop:
     """uvloop's, where there is one: a fifth less per record."""
+    clients.install()
     try:
         import uvloop
     except ImportError:

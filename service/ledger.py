@@ -21,7 +21,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from service.consume import source
+from service.consume import clients, source
 from service.consume.access import connection
 from service.consume.batches import Slab
 from service.consume.offsets import Partition
@@ -178,6 +178,8 @@ class Ledger(Stage):
                 self._known[number] = self._repeats()
             left = set(partitions)
             while left:
+                if (error := clients.fallen(consumer)) is not None:
+                    raise clients.FallenError from error
                 for tp, records in (await consumer.getmany(timeout_ms=500, max_records=1000)).items():
                     known = self._known[tp.partition]
                     count += len(records)
@@ -189,7 +191,7 @@ class Ledger(Stage):
             self._known, self._read_to = {}, {}
             raise
         finally:
-            await consumer.stop()
+            await clients.end(consumer)
         for number in partitions:
             self._known[number].restored()
             self._read_to[number] = marks[number]

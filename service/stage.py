@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -112,15 +113,13 @@ class Stage:
             await self._delivery.start()
         except (KafkaError, OSError) as error:
             raise await explained(self._settings, error) from error
-        try:
+        async with contextlib.AsyncExitStack() as ending:  # each is ended, whatever comes of ending the one before
+            for end in (self._delivery.stop, self.source.stop, self._drain):
+                ending.push_async_callback(end)
             await self.source.start()
             while not self._stopping.is_set():
                 await self._turn(POLL_MS)
                 await self._hold_back()
-        finally:
-            await self._drain()
-            await self.source.stop()
-            await self._delivery.stop()
 
     async def _turn(self, timeout_ms: int) -> None:
         self._delivery.check()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _Send = Callable[..., Any]
 
@@ -22,6 +22,8 @@ def _telling(send: _Send) -> _Send:
     def sending(connection: AIOKafkaConnection, *given: Any, **named: Any) -> Any:
         try:
             return send(connection, *given, **named)
+        except KafkaError:  # a RuntimeError too, and the library's own word
+            raise
         except RuntimeError as error:
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} broken: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -66,8 +67,9 @@ class Lag:
         if paused and time.monotonic() - self._asked > _ASKED_EVERY_SECONDS:
             self._asked = time.monotonic()
             try:
-                self._ends = await consumer.end_offsets(assigned)
-            except (KafkaError, ValueError):
+                async with asyncio.timeout(_ASKED_EVERY_SECONDS):
+                    self._ends = await consumer.end_offsets(assigned)
+            except (KafkaError, ValueError, TimeoutError):
                 self._ends = {}
         oldest: float | None = None
         for tp in assigned:

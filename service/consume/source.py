@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import IllegalStateError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
-from service.consume import batches
+from service.consume import batches, clients
 from service.consume.access import connection, explained
 from service.consume.batches import Slab
 from service.consume.identity import Identity
@@ -30,6 +31,17 @@ OWN_WAIT_MS: Final = 20
 """How long a fetch of our own topic waits: a partition that was handed out meanwhile has to wait for its end."""
 LOOKED_EVERY_SECONDS: Final = 5.0
 """How often is looked whether the topics are still the same ones; with each refresh of metadata where that is more often."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Between one attempt to make the consumer anew and the next."""
+STABLE_SECONDS: Final = 60.0
+"""A consumer that went on for so long is made anew after the first pause."""
+START_SECONDS: Final = 60.0
+"""How long a consumer that is made anew may take to join, at least."""
+ASSIGNED_SECONDS: Final = 1.0
+"""How much longer than asked a poll may take while the group deals out its partitions."""
+ANSWER_SECONDS: Final = 5.0
+"""How long a commit or a question may take; the library would try for as long as the broker is away. It comes again."""
 MOST_SLABS: Final = 512
 """Slabs taken by one poll."""
 
@@ -66,7 +78,7 @@ async def create_topics(settings: Settings, topics: Iterable[str], compacted: It
     except (KafkaError, OSError) as error:
         raise await explained(settings, error) from error
     finally:
-        await admin.close()
+        await clients.end(admin)
 
 
 async def partitions(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
@@ -85,7 +97,7 @@ async def partitions(settings: Settings, topics: Iterable[str]) -> dict[str, int
     except (KafkaError, OSError) as error:
         raise await explained(settings, error) from error
     finally:
-        await admin.close()
+        await clients.end(admin)
     return wanted
 
 
@@ -143,6 +155,11 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Counts revocations: what was taken before one is no longer ours."""
         self.last_poll = time.monotonic()
         self._consumer: Any = None
+        self._fault: Exception | None = None
+        """What went wrong where the library called us, which would only log it."""
+        self._renewing: asyncio.Task[None] | None = None
+        self._renewed = -math.inf
+        self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def take(self, settings: Settings) -> None:
         """Settings that count from now on."""
@@ -155,6 +172,13 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             SourceError: the broker does not let us in.
         """
         batches.install()
+        try:
+            await self._connect()
+        except (KafkaError, OSError) as error:
+            await clients.end(self._consumer)
+            raise await explained(self._settings, error) from error
+
+    async def _connect(self) -> None:
         kafka, consume = self._settings.kafka, self._settings.consume
         self._consumer = AIOKafkaConsumer(
             **connection(self._settings),
@@ -174,12 +198,33 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             max_partition_fetch_bytes=consume.max_partition_fetch_bytes,
             value_deserializer=batches.WHOLE_BATCHES,
         )
-        try:
-            self.join()
-            await self._consumer.start()
-        except (KafkaError, OSError) as error:
-            await self._consumer.stop()
-            raise await explained(self._settings, error) from error
+        self.join()
+        await self._consumer.start()
+
+    async def _renew(self, error: BaseException) -> None:
+        """Puts another consumer in the place of one that has fallen, however long that takes."""
+        self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
+        _log.warning("the consumer has fallen, making another one", group=self.group, error=type(error).__name__)
+        self.joined = False
+        await clients.halt(self._consumer)
+        await self.on_partitions_revoked(self._consumer.assignment())
+        await clients.end(self._consumer)
+        began = time.monotonic()
+        while True:
+            self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+            if began - self._renewed > STABLE_SECONDS:
+                self._pause_seconds = FIRST_PAUSE_SECONDS
+            self._renewed = time.monotonic()
+            await asyncio.sleep(self._pause_seconds)
+            try:
+                async with asyncio.timeout(max(START_SECONDS, 3 * self._settings.kafka.session_timeout_ms / 1000)):
+                    await self._connect()
+                return
+            except (KafkaError, OSError, TimeoutError) as failure:
+                self._metrics.count("sluice_consume_errors_total", error=type(failure).__name__)
+                _log.warning("joining failed, trying again", group=self.group, error=type(failure).__name__)
+                await self._end_opening()
+                await clients.end(self._consumer)
 
     def join(self) -> None:
         """Asks the group for partitions; once more, gives all back first."""
@@ -193,24 +238,50 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._consumer.subscribe(consume.topics, listener=self)
 
     async def stop(self) -> None:
-        """Commits what is done and leaves the group."""
+        """Commits what is done and leaves the group; within a bound, whether or not the broker answers."""
+        if self._consumer is None:
+            return
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         await self._end_opening()
-        await self.commit(force=True)
-        if self._closing:
-            await self._closing()
-        coordinator = getattr(self._consumer, "_coordinator", None)
-        if self.leaves and coordinator is not None:
-            coordinator._group_instance_id = None  # the library leaves only for members without one
-        await self._consumer.stop()
-        self.joined = False
+        try:
+            await self.commit(force=True)
+            if self._closing:
+                await self._closing()
+        finally:
+            coordinator = getattr(self._consumer, "_coordinator", None)
+            if self.leaves and coordinator is not None:
+                coordinator._group_instance_id = None  # the library leaves only for members without one
+            await clients.end(self._consumer)
+            self.joined = False
 
     async def poll(self, timeout_ms: int = 200) -> list[Slab]:
-        """What was fetched since, or nothing. An error of the broker is counted, and tried again."""
+        """What was fetched since, or nothing. An error of the broker is counted, and tried again.
+
+        A consumer that does not go on is given up, as if its partitions had been revoked, and another one made.
+
+        Raises:
+            Exception: a fault of ours, after which nothing would be right any more.
+        """
         self.last_poll = time.monotonic()
+        if self._fault is not None:
+            raise self._fault
         if self._being_opened is not None and self._being_opened.done():
             self._being_opened.result()
+        if self._renewing is None and (fallen := clients.fallen(self._consumer)) is not None:
+            self._renewing = asyncio.get_running_loop().create_task(self._renew(fallen), name="renewing")
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing], timeout=timeout_ms / 1000)
+            if self._renewing.done():
+                renewing, self._renewing = self._renewing, None
+                renewing.result()
+            return []
         try:
-            fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_SLABS)
+            async with asyncio.timeout(timeout_ms / 1000 + ASSIGNED_SECONDS):
+                fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MOST_SLABS)
+        except TimeoutError:
+            return []
         except KafkaError as error:
             self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
             _log.warning("fetching failed, trying again", error=type(error).__name__)
@@ -225,6 +296,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Commits positions that moved, at most once an interval unless forced."""
         now = time.monotonic()
         if not force and (now - self._last_commit) * 1000 < self._settings.consume.commit_interval_ms:
+            return
+        if self._renewing is not None and not force:
             return
         assigned = self._consumer.assignment()
         every = min(LOOKED_EVERY_SECONDS, self._settings.kafka.metadata_max_age_ms / 1000)
@@ -245,8 +318,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._drain()
             return
         try:
-            await self._consumer.commit(positions)
-        except (KafkaError, IllegalStateError) as error:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._consumer.commit(positions)
+        except (KafkaError, TimeoutError) as error:
             # the group moved on: whoever has the partition now begins at the last commit
             self._metrics.count("sluice_consume_errors_total", error=type(error).__name__)
             _log.warning("commit failed", error=type(error).__name__)
@@ -272,7 +346,10 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def _begin_anew(self, assigned: set[TopicPartition]) -> bool:
         """Has what was made anew among the topics read from its beginning, after the next assignment. True if there is any."""
         self._looked = time.monotonic()
-        anew = await self._identity.changed(self._consumer._client, {tp.topic for tp in assigned})
+        anew: set[str] = set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                anew = await self._identity.changed(self._consumer._client, {tp.topic for tp in assigned})
         if not anew:
             return False
         _log.warning("topics were made anew, they are read from their beginning", topics=sorted(anew))
@@ -282,8 +359,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._closing()  # what is under way would commit offsets of the former topic
         self._offsets.forget({(tp.topic, tp.partition) for tp in gone})
         try:
-            await self._consumer.commit(dict.fromkeys(gone, 0))
-        except (KafkaError, IllegalStateError) as error:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._consumer.commit(dict.fromkeys(gone, 0))
+        except (KafkaError, TimeoutError) as error:
             _log.warning("commit failed", error=type(error).__name__)
         return True
 
@@ -314,6 +392,23 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Every rebalance revokes everything: what is in flight is drained and committed before the partitions go."""
+        with self._keeping_fault():
+            await self._give_up(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """The group gave us partitions. Nothing may take long here: no heartbeat is sent meanwhile."""
+        with self._keeping_fault():
+            self._take_on(assigned)
+
+    @contextlib.contextmanager
+    def _keeping_fault(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._fault = self._fault or error
+            raise
+
+    async def _give_up(self, revoked: set[TopicPartition]) -> None:
         await self._end_opening()
         if revoked:
             await self._drain()
@@ -328,8 +423,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if not self._own:
             self._metrics.set("sluice_consume_assigned_partitions", 0)
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """The group gave us partitions. Nothing may take long here: no heartbeat is sent meanwhile."""
+    def _take_on(self, assigned: set[TopicPartition]) -> None:
         self._paused = False
         self._looked = -math.inf  # soon: what is made anew is told only from what was seen before
         self._pressure.assigned(len(assigned))

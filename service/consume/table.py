@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from service.consume import clients
 from service.consume.access import connection, explained
 from service.records import Record
 from service.settings import Settings
@@ -52,6 +53,13 @@ class Table:
         Raises:
             SourceError: the broker does not let us in.
         """
+        try:
+            await self._connect()
+        except (KafkaError, OSError) as error:
+            await clients.end(self._consumer)
+            raise await explained(self._settings, error) from error
+
+    async def _connect(self) -> None:
         self._consumer = AIOKafkaConsumer(
             **connection(self._settings),
             enable_auto_commit=False,
@@ -60,11 +68,7 @@ class Table:
             metadata_max_age_ms=round(NEW_PARTITIONS_SECONDS * 1000),
             fetch_max_wait_ms=self._settings.consume.fetch_max_wait_ms,
         )
-        try:
-            await self._consumer.start()
-        except (KafkaError, OSError) as error:
-            await self._consumer.stop()
-            raise await explained(self._settings, error) from error
+        await self._consumer.start()
 
     async def follow(self) -> None:
         """Takes in what is there and what comes, until cancelled."""
@@ -72,7 +76,12 @@ class Table:
         subscribed = False
         while True:
             try:
-                if subscribed:
+                if (error := clients.fallen(self._consumer)) is not None:
+                    _log.warning("reading failed, connecting anew", topic=self._topic, error=type(error).__name__)
+                    await clients.end(self._consumer)
+                    subscribed, self._ends = False, {}  # all of it once more: what is said last still holds in the end
+                    await self._connect()
+                elif subscribed:
                     await self._take()
                 elif subscribed := self._topic in await self._consumer.topics():  # asking for it alone would create it
                     self._consumer.subscribe([self._topic])  # of no group: all partitions, those to come included
@@ -80,7 +89,7 @@ class Table:
                     await asyncio.sleep(0.2)
                 if not self.read.is_set() and await self._is_at_end():
                     self.read.set()
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 _log.warning("reading failed, trying again", topic=self._topic, error=type(error).__name__)
                 await asyncio.sleep(1.0)
 
@@ -95,7 +104,7 @@ class Table:
     async def stop(self) -> None:
         """Disconnects."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await clients.end(self._consumer)
 
     async def _take(self) -> None:
         timeout_ms = 500 if self.read.is_set() else 50

@@ -198,6 +198,7 @@ def _is_quoted(candidate: Candidate) -> bool:
 
 
 _NAME_OF_CODE: Final = 0.25
+_DIGITS: Final = re.compile(rb"[0-9]+")
 _CAMEL_WORD: Final = re.compile(rb"[A-Z][a-z]{3,}|[a-z]{8,}(?=[A-Z])")
 
 
@@ -305,10 +306,16 @@ _OPTION: Final = re.compile(rb"(?:^|\s)-{1,2}[A-Za-z][\w-]*[ =]{1,4}[\"']?$")
 _BARE_KEY: Final = re.compile(rb"(?:[_.\- \"']key|[a-z]Key|_KEY)[A-Za-z0-9_.-]{0,24}[^A-Za-z0-9]{0,24}$")
 
 
+_NUMBERS_IN_NAMES: Final = 3
+"""A name of code holds fewer numbers that stand apart: ``ecdsaP256Sha384``."""
+
+
 def _is_made_of_words(candidate: Candidate, body: bytes) -> bool:
-    return bool(
-        _WORDS.match(body) or _IDENTIFIER.match(body) or (not _is_quoted(candidate) and _camel_share(body) > _NAME_OF_CODE)
-    )
+    if _WORDS.match(body) or _IDENTIFIER.match(body):
+        return True
+    if _is_quoted(candidate) or _camel_share(body) <= _NAME_OF_CODE:
+        return False
+    return len(_DIGITS.findall(body)) < _NUMBERS_IN_NAMES
 
 
 def _is_wordy_key(candidate: Candidate, body: bytes) -> bool:

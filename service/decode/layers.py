@@ -31,6 +31,8 @@ _WIDE: Final = re.compile(rb"(?:[^\0]\0)+")
 _ESCAPE: Final = re.compile(rb"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'/bfnrt])|(?=\\))|%(?:25)*([0-9a-fA-F]{2})|\\{2,}")
 _PLAIN_BETWEEN: Final = 32
 """So many plain bytes between two escapes belong to one run."""
+_BEFORE_BYTES: Final = 2048
+"""So much is decoded before the place of a hit among few escapes."""
 _DENSE_BLOCK_BYTES: Final = 16_384
 _LEAD_BYTES: Final = 1024
 _TAIL_BYTES: Final = 128
@@ -183,7 +185,7 @@ def _dense_escapes(text: bytes, end: int) -> Layer | None:
 def _escapes(text: bytes, end: int, reach: int) -> Layer | None:
     reach = min(reach, REACH_BYTES)
     begin, stop = _block(end, reach)
-    left = max(0, begin - min(4096, reach))
+    left = max(0, begin - _BEFORE_BYTES)
     return _of_escapes(text[left : stop + reach], left)
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import hyperscan
 
 from service.detect import assignment
-from service.detect.capture import Capture, Match
+from service.detect.capture import Capture
 from service.detect.database import Database
 from service.records import Candidate, Detector, Secret, Span
 
@@ -86,6 +86,7 @@ class Scanner:
         self._scratch = hyperscan.Scratch(database.compiled)
         self._words_scratch = hyperscan.Scratch(database.words)
         self._captures: dict[int, Capture] = {}
+        self._beginnings = [(beginning, index) for index, fixed in database.always.items() for beginning in fixed or (b"",)]
 
     def hits(self, data: bytes | bytearray | memoryview, most: int = MOST_HITS) -> list[Hit]:
         """All hits in the bytes, by where they end; cut off at ``most``, which the caller sees by their number."""
@@ -111,7 +112,8 @@ class Scanner:
                     complete = False
                     break
                 found[key] = candidate
-        return Candidates(sorted(found.values(), key=lambda c: (c.place.start, c.place.end)), complete)
+        # of two at one place the one that stands there as it is comes first
+        return Candidates(sorted(found.values(), key=lambda c: (c.place.start, c.place.end, len(c.encoding or ""))), complete)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class Scanner:
                 if b"\\" in window or b"%" in window:
                     for end in ends:
                         if start <= end <= stop:
-                            yield from self._layer(text, "plain", end, 8 * capture.reach, 0, depth, unwrapped)
+                            yield from self._layer(text, "plain", end, 8 * capture.ahead, 0, depth, unwrapped)
                             break
 
     def _capture(self, index: int) -> Capture:
@@ -184,24 +186,29 @@ class Scanner:
         missed = True
         if values:
             near = self._keywords(text, begin, values[-1][1] + assignment.KEYWORD_AFTER)
-            for index in sorted({*self.database.always, *near}):
-                detector = self.database.detectors[index]
-                if not detector.keywords and not self.database.always[index].may_stand_in(window):
-                    continue
-                capture = self._capture(index)
+            for index in sorted({*self._unnamed(window), *near}):
+                detector, capture = self.database.detectors[index], self._capture(index)
+                keywords = near[index] if detector.keywords else None
+                seen: set[tuple[int, int]] = set()
                 for start, end in values:
-                    if detector.keywords and not _may_reach(near[index], start, end):
+                    if keywords and not _may_reach(keywords, start, end):
                         continue
-                    stop = min(start + assignment.MOST_BEFORE + capture.reach, len(text))
-                    for match in capture.matches(text, max(0, start - _MARGIN), stop):
-                        if match.start > start + assignment.MOST_BEFORE:
-                            break
-                        keyword = _longest_near(near[index], match) if detector.keywords else None
-                        if keyword or not detector.keywords:
+                    for span in capture.starting(text, max(0, start - _MARGIN), start + assignment.MOST_BEFORE):
+                        if span in seen:  # of neighbouring values each sees the same
+                            continue
+                        keyword = _longest_near(keywords, *span) if keywords else None
+                        if keyword or not keywords:
                             missed = False
-                            yield _candidate(text, detector, Span(match.start, match.end), keyword)
+                            seen.add(span)
+                            yield _candidate(text, detector, Span(*span), keyword)
         if missed and depth < MOST_LAYERS and _ESCAPED.search(text, max(0, ends[0] - _CLOSE), ends[-1] + _MARGIN):
             yield from self._layer(text, "plain", ends[0], 4 * assignment.LONGEST_SEEN, 0, depth, unwrapped)
+
+    def _unnamed(self, window: bytes) -> Iterator[int]:
+        """The detectors of assigned secrets without keywords that may find one in a part of a text."""
+        for beginning, index in self._beginnings:
+            if beginning in window:
+                yield index
 
     def _keywords(self, text: bytes, begin: int, stop: int) -> dict[int, list[tuple[str, int]]]:
         """The keywords in a part of the text and where each ends, by the detectors whose they are."""
@@ -246,13 +253,12 @@ def _may_reach(keywords: list[tuple[str, int]], start: int, end: int) -> bool:
     return any(first <= at <= last for _, at in keywords)
 
 
-def _longest_near(keywords: list[tuple[str, int]], match: Match) -> str | None:
-    """The longest of the keywords that stands near enough before or behind a match."""
+def _longest_near(keywords: list[tuple[str, int]], start: int, end: int) -> str | None:
+    """The longest of the keywords that stands near enough before or behind a secret."""
     near = (
         keyword
         for keyword, at in keywords
-        if 0 <= match.start - at <= assignment.KEYWORD_BEFORE
-        or match.end < at <= match.end + assignment.KEYWORD_AFTER + len(keyword)
+        if 0 <= start - at <= assignment.KEYWORD_BEFORE or end < at <= end + assignment.KEYWORD_AFTER + len(keyword)
     )
     return max(near, key=len, default=None)
 

@@ -71,6 +71,7 @@ class Stage:
                 self.source.join,
                 self._compose,
                 metrics,
+                lambda: self._settings.own_topics - {self._settings.verdicts.topic},
                 settings.kafka.session_timeout_ms / 1000,
                 2 * settings.kafka.heartbeat_interval_ms / 1000,
             )

@@ -15,14 +15,15 @@ import contextlib
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed, ProducerFenced
 from aiokafka.producer.transaction_manager import TransactionState
 
-from service.publish.markers import Markers
+from service.publish import markers
+from service.publish.markers import Ends, Hidden, Left, Markers
 from service.publish.sinks import kafka
 from service.publish.sinks.kafka import Message, Terms
 from service.telemetry import logs
@@ -39,7 +40,7 @@ LONGEST_TRANSACTION_SECONDS: Final = 120.0
 """To which the patience with one transaction grows where the broker is slow."""
 Partition = tuple[str, int]
 Committed = tuple[int, str]
-"""An offset and what was committed with it: under exactly-once delivery a word of each transaction's own."""
+"""An offset and what was committed with it: under exactly-once delivery what :func:`.markers.told` tells of the transaction."""
 
 
 class Parcel(NamedTuple):
@@ -226,6 +227,11 @@ class AtLeastOnce:
         """Items not yet acknowledged."""
         return self._queue.items
 
+    @property
+    def client(self) -> Any:
+        """The library's, connected."""
+        return self._producer.client
+
     async def start(self) -> None:
         """Connects."""
         self._producer = self._make(self._terms.batch_bytes)
@@ -265,12 +271,12 @@ class AtLeastOnce:
 
     async def mark(self, topic: str, partition: int) -> int:
         """Writes a record without a value, and tells its offset: what is before it was written before."""
-        future = await self._producer.send(topic, None, b"", partition, self._terms.timestamp)
         try:
+            future = await self._producer.send(topic, None, b"", partition, self._terms.timestamp)
             return int((await future).offset)
-        except kafka.LEARNED_FROM as error:
-            self._terms.learn([error], all_alone=True)
-            await self._renew()
+        except KafkaError as error:
+            if self._terms.learn([error], all_alone=True) or not error.retriable:
+                await self._renew()
             raise
 
     async def _pump(self) -> None:
@@ -317,7 +323,8 @@ class ExactlyOnce:
     The client library cannot fence by the group's generation, so the ids do it: whoever gets a partition first begins
     under its id, which ends every transaction of the former owner for good, and only then reads how far it came.
 
-    A transaction counts as done when it has ended in each of its partitions; see :mod:`.markers`.
+    A transaction counts as done when it has ended in each of its partitions, and a partition's first one begins when the
+    former owner's have; see :mod:`.markers`.
 
     Args:
         make: makes a producer, of batches of so many bytes, with a transactional id, of transactions of so many seconds,
@@ -328,6 +335,7 @@ class ExactlyOnce:
         lost: called where somebody else went on with a partition that we took for ours.
         compose: of the stage.
         metrics: the process's.
+        topics: those that transactions may write to.
         patience_seconds: how long one transaction may take, as long as none was seen to take longer.
         fenced_seconds: how long the group needs to tell us that somebody else has our partitions.
     """
@@ -341,6 +349,7 @@ class ExactlyOnce:
         lost: Callable[[], None],
         compose: Compose,
         metrics: Metrics,
+        topics: Callable[[], Iterable[str]],
         patience_seconds: float,
         fenced_seconds: float,
     ) -> None:
@@ -351,6 +360,8 @@ class ExactlyOnce:
         self.lost = lost
         self.compose = compose
         self.metrics = metrics
+        self.topics = topics
+        self.hidden = Hidden()
         self.patience_seconds = patience_seconds
         self.fenced_seconds = fenced_seconds
         self._lanes: dict[Partition, _Lane] = {}
@@ -371,10 +382,21 @@ class ExactlyOnce:
         await self._beside.start()
 
     async def open(self, partitions: set[Partition]) -> None:
-        """Fences the former owners and reads how far they came."""
+        """Fences the former owners, reads how far they came, and looks what they left open."""
         await self.close()
         self._lanes = {partition: _Lane(self, partition) for partition in partitions}
         await asyncio.gather(*(lane.open() for lane in self._lanes.values()))
+        left = await self._leftovers()
+        for lane in self._lanes.values():
+            lane.begin(left)
+
+    async def _leftovers(self) -> Left:
+        while True:
+            try:
+                return await markers.leftovers(self._beside.client, self.topics(), self.hidden)
+            except kafka.FAILED as error:
+                _log.warning("it cannot be seen what is left open, trying again", error=type(error).__name__)
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
 
     def check(self) -> None:
         """Raises what ended the delivery, if anything did."""
@@ -430,7 +452,7 @@ class _Lane:
         self.failures = _Failures(whole.metrics)
         self._producer: Any = None
         self._terms = Terms()
-        self._markers = Markers()
+        self._markers = Markers(whole.hidden)
         self._patience = whole.patience_seconds
         self._most = MOST_TOGETHER
         self._committed: Committed | None = None
@@ -438,6 +460,9 @@ class _Lane:
 
     async def open(self) -> None:
         self._committed = await self._fence()
+
+    def begin(self, left: Left) -> None:
+        self._markers.adopt(left, self._producer)
         self._pumping = asyncio.get_running_loop().create_task(self._pump(), name=f"delivery {self._id}")
 
     def check(self) -> None:
@@ -484,6 +509,9 @@ class _Lane:
         await _ended(producer)
 
     async def _pump(self) -> None:
+        if not await self._settles(markers.reach(self._committed[1] if self._committed else ""), self._committed):
+            return self._lose()
+        self.failures.over()
         while True:
             group = await self.queue.group(self._most)
             messages = [
@@ -492,20 +520,19 @@ class _Lane:
             known = self._committed[0] if self._committed is not None else None
             offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), known)
             # an offset alone does not tell one transaction from another: what comes of no further input leaves it in place
-            aim = None if offset is None else (offset, uuid.uuid4().hex)
-            committed = False
-            while not committed:
-                committed = await self._commits(messages, aim)
-                if not committed:
-                    before, self._committed = self._committed, await self._fence()
-                    # the same: it had gone through, and only the answer was lost
-                    committed = aim is not None and self._committed == aim
-                    if not committed and self._committed != before:
+            word, done = uuid.uuid4().hex, False
+            while not done:
+                before = self._committed
+                done = await self._commits(messages, offset, word)
+                if not done:
+                    self._committed = await self._fence()
+                    # the same word: it had gone through, and only the answer was lost
+                    done = self._committed is not None and markers.token(self._committed[1]) == word
+                    if not done and self._committed != before:
                         return self._lose()
-                if not await self._settles(committed, aim if committed else self._committed):
+                if not await self._settles(lambda tp, start, done=done: done, self._committed):  # type: ignore[misc]
                     return self._lose()
             self.failures.over()
-            self._committed = aim
             for message in messages:
                 if message.acknowledged is not None:
                     message.acknowledged()
@@ -517,14 +544,14 @@ class _Lane:
         _log.warning("somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1])
         self._whole.lost()
 
-    async def _settles(self, committed: bool, at: Committed | None) -> bool:
-        """Waits until the transaction has ended in all of its partitions. False if somebody else went on from ``at``.
+    async def _settles(self, commits: Ends, at: Committed | None) -> bool:
+        """Waits until what came before has ended in all of its partitions. False if somebody else went on from ``at``.
 
         Nothing else is sent meanwhile: the marker of a later transaction would decide on this one too.
         """
         while True:
             try:
-                await self._markers.settle(self._producer, committed)
+                await self._markers.settle(self._producer, commits)
                 return True
             except (*kafka.FAILED, AssertionError) as error:
                 self.failures.tell(type(error).__name__)
@@ -536,18 +563,17 @@ class _Lane:
                     if await self._fence() != at:
                         return False
 
-    async def _commits(self, messages: list[Message], aim: Committed | None) -> bool:
+    async def _commits(self, messages: list[Message], offset: int | None, word: str) -> bool:
         """One transaction. False if it did not succeed, or nobody knows; the producer is then gone.
 
         What no topic will take is replaced in ``messages`` by what stands in for it.
         """
         producer, learned, began = self._producer, False, time.monotonic()
+        reached: dict[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(self._patience):
                 await producer.begin_transaction()
-                outcomes, _ = await asyncio.gather(
-                    kafka.send(producer, messages, self._terms.timestamp), self._offset(producer, aim)
-                )
+                outcomes = await kafka.send(producer, messages, self._terms.timestamp, reached)
                 if failed := [outcome for outcome in outcomes if outcome is not None]:
                     alone = _all_alone(messages, outcomes, self._terms)
                     pairs = zip(messages, outcomes, strict=True)
@@ -555,6 +581,9 @@ class _Lane:
                     messages[:] = [message for message in again if message is not None]
                     learned = self._terms.learn(failed, alone)
                     raise failed[0]
+                aim = None if offset is None else (offset, markers.told(word, reached))
+                if aim is not None:
+                    await producer.send_offsets_to_transaction({TopicPartition(*self._partition): aim}, self._whole.group)
                 await producer.commit_transaction()
         except (*kafka.FAILED, AssertionError) as error:
             await self._discard()
@@ -568,8 +597,5 @@ class _Lane:
                 await self.failures.pause()
             return False
         self._speed_up(time.monotonic() - began)
+        self._committed = aim
         return True
-
-    async def _offset(self, producer: Any, aim: Committed | None) -> None:
-        if aim is not None:
-            await producer.send_offsets_to_transaction({TopicPartition(*self._partition): aim}, self._whole.group)

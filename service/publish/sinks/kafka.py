@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
 from service.telemetry import logs
@@ -87,13 +88,19 @@ class Terms:
         return bool(reasons)
 
 
-async def send(producer: Any, messages: Sequence[Message], timestamp: int | None = None) -> list[BaseException | None]:
+async def send(
+    producer: Any,
+    messages: Sequence[Message],
+    timestamp: int | None = None,
+    reached: dict[TopicPartition, int] | None = None,
+) -> list[BaseException | None]:
     """Sends all and waits for all.
 
     Args:
         producer: aiokafka's.
         messages: what to send.
         timestamp: of all of them, in milliseconds since the epoch; the present if None.
+        reached: takes the last offset in each partition of what is acknowledged; -1 where the broker did not tell.
 
     Returns:
         For each message None if it is acknowledged, or what came in the way. After the first one that cannot even be
@@ -122,6 +129,8 @@ async def send(producer: Any, messages: Sequence[Message], timestamp: int | None
         if isinstance(done, BaseException) and not isinstance(done, FAILED):
             raise done
         outcomes.append(done if isinstance(done, BaseException) else None)
+        if reached is not None and not isinstance(done, BaseException):
+            reached[done.topic_partition] = done.offset
     return outcomes
 
 

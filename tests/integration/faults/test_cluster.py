@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from benchmarks.brokers import Cluster
-from service.publish.markers import Markers
+from service.publish.delivery import ExactlyOnce, Parcel
+from service.publish.markers import Markers, told
+from service.publish.sinks.kafka import Message
+from service.telemetry.metrics import Metrics
 from tests.integration.faults import admin
 from tests.integration.faults.conftest import OpenStream
 
@@ -161,7 +166,7 @@ async def test_what_ends_while_a_partition_has_no_leader_ends_there_too(cluster:
         settled = False
         while not settled:
             with contextlib.suppress(KafkaError):
-                await markers.settle(producer, commit)
+                await markers.settle(producer, lambda tp, start: commit)
                 settled = True
             await asyncio.sleep(0.1)
         await producer.begin_transaction()
@@ -171,10 +176,100 @@ async def test_what_ends_while_a_partition_has_no_leader_ends_there_too(cluster:
         await producer.send_and_wait(unique, b"last")
         await producer.commit_transaction()
         await producer.stop()
-        found: list[bytes] = []
-        async with AIOKafkaConsumer(
-            unique, bootstrap_servers=cluster.address, auto_offset_reset="earliest", isolation_level="read_committed"
-        ) as consumer:
-            while b"last" not in found:
-                found.append((await consumer.getone()).value)
+        found = await _read(cluster, unique, b"last")
     assert found == [b"first" if commit else b"second", b"last"]
+
+
+class _NextOwner:
+    """Exactly-once delivery of one input partition, its messages given by hand."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self._cluster, self._name = cluster, name
+        self._source = TopicPartition(f"in-{name}", 0)
+        self.transactional_id = f"{name}-{self._source.topic}-0"
+        self._reader = AIOKafkaConsumer(bootstrap_servers=cluster.address, group_id=name, enable_auto_commit=False)
+        self._delivery = ExactlyOnce(
+            self._make, name, self._position, self._ignore, self._ignore, self._compose, Metrics(), lambda: {name}, 4.0, 1.0
+        )
+
+    def _make(self, batch_bytes: int, transactional_id: str | None = None, seconds: float = 0.0) -> AIOKafkaProducer:
+        address = self._cluster.address
+        return AIOKafkaProducer(bootstrap_servers=address, transactional_id=transactional_id, metadata_max_age_ms=1000)
+
+    def _ignore(self, *_: Any) -> None:
+        pass
+
+    def _compose(self, items: Sequence[Any]) -> tuple[list[Message], list[Message]]:
+        return [Message(self._name, None, item) for item in items], []
+
+    async def _position(self, _: Any) -> tuple[int, str] | None:
+        found = (await self._reader._coordinator.fetch_committed_offsets([self._source])).get(self._source)
+        return None if found is None else (found.offset, found.metadata)
+
+    def committed(self, offset: int, reached: dict[TopicPartition, int]) -> dict[TopicPartition, tuple[int, str]]:
+        """What a transaction commits that came as far."""
+        return {self._source: (offset, told("former", reached))}
+
+    async def __aenter__(self) -> "_NextOwner":
+        await self._reader.start()
+        await self._delivery.start()
+        await self._delivery.open({tuple(self._source)})
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._delivery.stop()
+        await self._reader.stop()
+
+    def put(self, item: bytes, offset: int) -> None:
+        self._delivery.put(Parcel((self._source.topic, 0), offset, [item], lambda: None))
+
+    async def delivered(self) -> None:
+        assert await self._delivery.drain(90.0)
+        self._delivery.check()
+
+
+async def _read(cluster: Cluster, topic: str, last: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=cluster.address, auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
+        while last not in found:
+            found.append((await consumer.getone()).value)
+    return found
+
+
+@pytest.mark.parametrize("ended", ["committed", "committed, and the next begun", "not"])
+async def test_what_a_dead_owner_left_open_is_ended_by_the_next(cluster: Cluster, unique: str, ended: str) -> None:
+    """Its partition had no leader when the transaction ended: whoever goes on has to know how, and where."""
+    await admin.create_topic(cluster.address, unique, partitions=1, on=[3], min_insync_replicas="1")
+    await admin.create_topic(cluster.address, f"in-{unique}", partitions=1, replicas=3)
+    owner = _NextOwner(cluster, unique)
+    former = owner._make(0, owner.transactional_id)
+    async with asyncio.timeout(150):
+        await former.start()
+        await former.begin_transaction()
+        where = await former.send_and_wait(unique, b"first")
+        await former.send_offsets_to_transaction(owner.committed(1, {where.topic_partition: where.offset}), unique)
+        if ended == "committed, and the next begun":
+            await former.commit_transaction()
+            await Markers().settle(former, lambda tp, start: True)
+            await former.begin_transaction()
+            await former.send_and_wait(unique, b"second")
+        cluster.nodes[3].kill()
+        await _until_led(cluster, unique, False)
+        await asyncio.sleep(1.0)  # every node is to know it
+        if ended == "committed":
+            await former.commit_transaction()
+        former._sender.sender_task.cancel()  # as if killed
+        await former.client.close()
+        former._closed = True
+        async with owner:  # ends what is open, while the partition has no leader
+            cluster.nodes[3].start()
+            if ended == "not":
+                owner.put(b"first", 1)
+            owner.put(b"second", 2)
+            await owner.delivered()
+            owner.put(b"last", 3)
+            await owner.delivered()
+        found = await _read(cluster, unique, b"last")
+    assert found == [b"first", b"second", b"last"]

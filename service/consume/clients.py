@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from service.telemetry import logs
 
 _log = logs.get("consume")
-END_SECONDS: Final = 5.0
+END_SECONDS: Final = 3.0
 """How long a client is given to end."""
 _MARK: Final = "_goes_on"
 _ENDLESS: Final = ("_coordination_task", "_reset_committed_task")

@@ -246,7 +246,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._end_opening()
         try:
-            await self.commit(force=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS + self._settings.consume.drain_timeout_ms / 1000):
+                    await self.commit(force=True)
             if self._closing:
                 await self._closing()
         finally:

@@ -186,17 +186,36 @@ def _check(task: asyncio.Task[None] | None) -> None:
 
 
 async def _ended(producer: Any) -> None:
-    """Ends a producer, whatever state it is in."""
-    with contextlib.suppress(*kafka.FAILED, AssertionError):
+    """Ends a producer, whatever state it is in and whether or not its broker answers."""
+    try:
         await asyncio.wait_for(producer.stop(), STOP_SECONDS)
-        return
+    except Exception as error:  # noqa: BLE001  # nothing that comes of ending one may end the worker
+        if not isinstance(error, (*kafka.FAILED, AssertionError)):
+            _log.warning("a producer does not end by itself, it is cut off", error=type(error).__name__)
+    else:
+        return _heard(producer)
     # it still has something to send, and would as soon as it can: from the past, beside its successor
     sender = producer._sender
     if sender is not None and sender.sender_task is not None:
         sender.sender_task.cancel()
     producer._message_accumulator.fail_all(ProducerClosed())
+    _heard(producer)
+    for connection in list(producer.client._conns.values()):
+        if connection._writer is not None:
+            connection._writer.transport.abort()  # it would wait until all is written
     with contextlib.suppress(*kafka.FAILED):
         await asyncio.wait_for(producer.client.close(), STOP_SECONDS)
+
+
+def _heard(producer: Any) -> None:
+    """Takes note of failures that the library keeps for callers who are not there: it would complain of each later on."""
+    batches = [batch for waiting in producer._message_accumulator._batches.values() for batch in waiting]
+    futures = [batch._drain_waiter for batch in batches]
+    if producer._txn_manager is not None:
+        futures.append(producer._txn_manager._transaction_waiter)
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
 
 
 class AtLeastOnce:
@@ -504,6 +523,7 @@ class _Lane:
         producer, self._producer = self._producer, None
         if producer is None:
             return
+        _heard(producer)
         with contextlib.suppress(*kafka.FAILED, AssertionError):  # of a state in which it cannot abort any more
             await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
         await _ended(producer)

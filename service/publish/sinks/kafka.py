@@ -125,6 +125,10 @@ async def send(
         except FAILED as error:
             futures += [_failed(error) for _ in messages[len(futures) :]]
             break
+        except BaseException:
+            for future in futures:
+                future.cancel()  # nobody waits for them any more
+            raise
     for done in await asyncio.gather(*futures, return_exceptions=True):
         if isinstance(done, BaseException) and not isinstance(done, FAILED):
             raise done

@@ -193,7 +193,8 @@ async def _ended(producer: Any) -> None:
         if not isinstance(error, (*kafka.FAILED, AssertionError)):
             _log.warning("a producer does not end by itself, it is cut off", error=type(error).__name__)
     else:
-        return _heard(producer)
+        _heard(producer)
+        return
     # it still has something to send, and would as soon as it can: from the past, beside its successor
     sender = producer._sender
     if sender is not None and sender.sender_task is not None:

@@ -575,6 +575,8 @@ class Service:
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         outcomes += [task.exception() for task in beside if task.done() and not task.cancelled()]
         for outcome in outcomes:
+            if isinstance(outcome, asyncio.CancelledError):  # by nobody who may: it would pass for an end that was asked for
+                raise RuntimeError("a stage was cancelled from within") from outcome
             if isinstance(outcome, BaseException):
                 raise outcome
 

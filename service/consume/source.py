@@ -246,9 +246,10 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._end_opening()
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_SECONDS + self._settings.consume.drain_timeout_ms / 1000):
-                    await self.commit(force=True)
+            if not self._consumer._closed:  # as it is while another one is made
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ANSWER_SECONDS + self._settings.consume.drain_timeout_ms / 1000):
+                        await self.commit(force=True)
             if self._closing:
                 await self._closing()
         finally:

@@ -41,6 +41,8 @@ _SEQUENCES: Final = (
 
 SLOT_WORD: Final = "a word that documentation puts in a secret's place"
 WORD: Final = "a word of documentation, or one for trying out"
+REPEATED: Final = "one character repeated"
+FEW: Final = "hardly any different characters"
 MOST_READ: Final = 512
 """So many characters say whether a value is a placeholder; a whole key file need not be read for it."""
 
@@ -64,9 +66,9 @@ def doubt(body: bytes) -> str | None:
         return WORD
     run = _RUN.search(body)
     if run and 2 * len(run[0]) >= len(body):
-        return "one character repeated"
+        return REPEATED
     if len(body) >= 8 and len(set(body)) <= 2:
-        return "hardly any different characters"
+        return FEW
     return None
 
 

@@ -32,7 +32,7 @@ import msgspec
 
 from service.judge import companions, context, entropy, evidence, generic, overlap, suppression, surroundings
 from service.judge.documented import is_documented
-from service.judge.placeholder import WORD, doubt, repeated, sequential_share, slot, walks_far
+from service.judge.placeholder import FEW, REPEATED, WORD, doubt, repeated, sequential_share, slot, walks_far
 from service.judge.reasons import Dropped, Reason
 from service.judge.surroundings import Kind
 from service.records import Candidate, Confidence, Detector, Finding, Severity, shannon
@@ -44,8 +44,7 @@ _SURE_PREFIX: Final = 4
 
 _FILLING: Final = 2.5
 """With digits in it, so few bits a character are filling, and so is each character written so often in a row."""
-WALK: Final = "it walks along the alphabet or a keyboard"
-_MOSTLY_WALK: Final = 0.5
+_WALK: Final = "it walks along the alphabet or a keyboard"
 _CLASSES: Final = re.compile(r"\[[^\]]*\]|\\.|\{[0-9,]*\}")
 _LITERAL: Final = re.compile(rf"[A-Za-z0-9_]{{{_SURE_PREFIX}}}")
 _WORD_AND_HYPHEN: Final = 5
@@ -163,16 +162,15 @@ def _weigh(candidate: Candidate) -> Finding | Dropped:
     if doubted is not None:
         reason, clause = doubted
         public = detector.severity is Severity.info
-        sure = proved or (
-            not public and (_is_sure_of_its_form(detector, prefix, body) or _is_told_by_its_name(doubted, assigned, body))
-        )
+        named = _is_told_by_its_name(detector, assigned.assigned, clause)
+        sure = proved or (not public and (named or _is_sure_of_its_form(detector, prefix, body)))
         if not sure:
             return Dropped(candidate, reason, clause)
         return Finding(candidate, detector.severity, Confidence.low, checks, (*reasons, clause), facts)
     confidence = _confidence(detector, checks, assigned.assigned, reasons)
     if sequential_share(body) > 0.4:
         confidence = Confidence.low
-        reasons.append(WALK)
+        reasons.append(_WALK)
     return Finding(candidate, detector.severity, confidence, checks, tuple(reasons), facts)
 
 
@@ -209,7 +207,7 @@ def _doubt(detector: Detector, body: bytes, proved: bool) -> tuple[Reason, str] 
     if shannon(body) < detector.least_entropy and not entropy.looks_random(body):
         return Reason.low_entropy, "the characters are not random enough"
     if not detector.before and (walks_far(body) or sequential_share(body) > 0.95):
-        return Reason.placeholder, WALK
+        return Reason.placeholder, _WALK
     return None
 
 
@@ -225,17 +223,9 @@ def _is_sure_of_its_form(detector: Detector, prefix: bytes, body: bytes) -> bool
     return not (body.isalpha() and body.islower()) and len(prefix) >= least
 
 
-def _is_told_by_its_name(doubted: tuple[Reason, str], assigned: context.Name, body: bytes) -> bool:
-    """True if what may be made up is assigned beside its provider's name, and random but for a word or a walk inside it."""
-    reason, clause = doubted
-    return (
-        assigned.assigned
-        and reason is Reason.placeholder
-        and clause in (WORD, WALK)
-        and any(48 <= byte <= 57 for byte in body)
-        and sequential_share(body) < _MOSTLY_WALK
-        and entropy.looks_random(body)
-    )
+def _is_told_by_its_name(detector: Detector, assigned: bool, clause: str) -> bool:
+    """True if it is assigned beside its provider's name: what may be made up is told as well as a generic one would be."""
+    return bool(detector.keywords) and assigned and clause not in (REPEATED, FEW)
 
 
 @lru_cache(4096)

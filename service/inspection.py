@@ -93,7 +93,7 @@ class Inspector:
         self._audit = audit
         self._scanner = scanner
         self._envelopes = dict(envelopes or {})
-        self._least = min_confidence.rank
+        self._least = min_confidence
         self._on_dropped = on_dropped
         self._policy = policy
 
@@ -127,16 +127,16 @@ class Inspector:
         candidates = self._scanner.candidates(text, hits).found
         if not candidates:
             return []
-        judgement = score.judge(candidates, text, path)
+        judgement = score.judge(candidates, text, path, self._least)
         tell = on_dropped or self._on_dropped
         if tell:
             for dropped in judgement.dropped:
                 tell(dropped)
             for finding in judgement.findings:
-                if finding.confidence.rank < self._least:
+                if finding.confidence.rank < self._least.rank:
                     clause = f"{finding.confidence}: {'; '.join(finding.reasons)}"
                     tell(Dropped(finding.candidate, Reason.below_min_confidence, clause))
-        return [finding for finding in judgement.findings if finding.confidence.rank >= self._least]
+        return [finding for finding in judgement.findings if finding.confidence.rank >= self._least.rank]
 
     def slabs(self, slabs: Iterable[Slab], most: int | None = None) -> tuple[list[Inspected], Tally]:
         """Scans what was fetched, and looks closer where something hit.
@@ -230,7 +230,7 @@ class Inspector:
         known = hits if record is not None and flat.data is record.value else None
         candidates, complete = self._scanner.candidates(flat.data, known)
         tally.candidates += len(candidates)
-        judgement = score.judge(candidates, flat.data, event.origin.path)
+        judgement = score.judge(candidates, flat.data, event.origin.path, self._least)
         hiding = _Hiding(candidates, flat, event.origin)
 
         def where(place: Place) -> Location:
@@ -259,7 +259,7 @@ class Inspector:
             drop(dropped)
         grouped: dict[tuple[str, bytes, str], Found] = {}
         for finding in judgement.findings:
-            if finding.confidence.rank < self._least:
+            if finding.confidence.rank < self._least.rank:
                 clause = f"its confidence is {finding.confidence}"
                 drop(Dropped(finding.candidate, Reason.below_min_confidence, clause))
                 continue

@@ -67,7 +67,7 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """0 for info to 4 for critical."""
-        return list(Severity).index(self)
+        return _SEVERITIES[self]
 
 
 class Confidence(enum.StrEnum):
@@ -80,7 +80,12 @@ class Confidence(enum.StrEnum):
     @property
     def rank(self) -> int:
         """0 for low to 2 for high."""
-        return list(Confidence).index(self)
+        return _CONFIDENCES[self]
+
+
+# an enumeration lists its members slowly, and ranks are compared for each finding
+_SEVERITIES: Final = {severity: rank for rank, severity in enumerate(Severity)}
+_CONFIDENCES: Final = {confidence: rank for rank, confidence in enumerate(Confidence)}
 
 
 class Validity(enum.StrEnum):

@@ -47,6 +47,8 @@ def settle(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
             -span.start,
         )
 
+    if len(findings) < 2:
+        return list(findings), []
     kept: list[Finding] = []
     starts: list[int] = []
     lost: list[Finding] = []

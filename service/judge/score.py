@@ -58,13 +58,16 @@ class Judgement(NamedTuple):
     dropped: list[Dropped]
 
 
-def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None = None) -> Judgement:
+def judge(
+    candidates: Iterable[Candidate], text: bytes = b"", path: str | None = None, least: Confidence = Confidence.low
+) -> Judgement:
     """Weighs the candidates of one text, settles their overlaps and joins what belongs together.
 
     Args:
         candidates: what was found.
         text: where it was found, for what stands on the same lines and near by.
         path: of the file that the text is, or is a part of, if it is known.
+        least: the confidence from which on it is looked for markers that let a finding pass.
     """
     findings: list[Finding] = []
     dropped: list[Dropped] = []
@@ -84,7 +87,7 @@ def judge(candidates: Iterable[Candidate], text: bytes = b"", path: str | None =
     if text:
         kept, joined = companions.join(kept, text)
         dropped.extend(Dropped(f.candidate, Reason.joined, "a part of a finding near by") for f in joined)
-        kept = [_marked(finding, text) for finding in kept]
+        kept = [_marked(f, text) if f.confidence.rank >= least.rank else f for f in kept]
     kept = [_lowered(f, Confidence.low, "public by design") if f.severity is Severity.info else f for f in kept]
     return Judgement(kept, dropped)
 

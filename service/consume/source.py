@@ -479,7 +479,7 @@ def producer(
         transactional_id: of its transactions, if it makes any.
         transaction_seconds: how long one may take before the broker ends it; the session time-out where that is longer.
     """
-    return AIOKafkaProducer(
+    made = AIOKafkaProducer(
         **connection(settings),
         acks="all",
         enable_idempotence=settings.kafka.idempotence,
@@ -490,3 +490,7 @@ def producer(
         max_request_size=16 * 1024 * 1024,
         compression_type=None,
     )
+    if transactional_id is None and made._txn_manager is not None:
+        # the library tells a failure to everybody's transaction, and fails itself where there is none
+        made._txn_manager._transaction_waiter = asyncio.get_running_loop().create_future()
+    return made

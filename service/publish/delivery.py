@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed, ProducerFenced
 from aiokafka.producer.transaction_manager import TransactionState
+from aiokafka.structs import OffsetAndMetadata
 
 from service.publish import markers
 from service.publish.markers import Ends, Hidden, Left, Markers
@@ -206,6 +207,39 @@ async def _ended(producer: Any) -> None:
             connection._writer.transport.abort()  # it would wait until all is written
     with contextlib.suppress(*kafka.FAILED):
         await asyncio.wait_for(producer.client.close(), STOP_SECONDS)
+
+
+class _Offset:
+    """The offset that a transaction commits. Its group joins the transaction while messages are under way; the offset follows
+    when it is known what is to be told beside it: one round trip less than one after the other.
+
+    Args:
+        producer: aiokafka's.
+    """
+
+    def __init__(self, producer: Any) -> None:
+        self._manager = producer._txn_manager
+        self._due = self._manager.offsets_to_commit
+        self._known = True
+        self._manager.offsets_to_commit = lambda: self._due() if self._known else None
+        self._offsets: dict[TopicPartition, OffsetAndMetadata] = {}
+
+    async def join(self, partition: Partition, offset: int | None, group: str) -> asyncio.Future[None] | None:
+        """Has the group join, if there is an offset. What comes of the offset is in the future."""
+        if offset is None:
+            return None
+        self._offsets = {TopicPartition(*partition): OffsetAndMetadata(offset, "")}
+        self._known = False
+        done: asyncio.Future[None] = self._manager.add_offsets_to_txn(self._offsets, group)
+        done.add_done_callback(lambda it: it.cancelled() or it.exception())  # where nobody waits for it any more
+        return done
+
+    def tell(self, beside: str = "") -> None:
+        """Has the offset go, with what is told beside it."""
+        self._known = True
+        for tp, (offset, _) in self._offsets.items():
+            self._offsets[tp] = OffsetAndMetadata(offset, beside)
+        self._manager.notify_task_waiter()
 
 
 def _heard(producer: Any) -> None:
@@ -471,6 +505,7 @@ class _Lane:
         self.queue = _Queue()
         self.failures = _Failures(whole.metrics)
         self._producer: Any = None
+        self._offset: _Offset | None = None
         self._terms = Terms()
         self._markers = Markers(whole.hidden)
         self._patience = whole.patience_seconds
@@ -499,6 +534,7 @@ class _Lane:
         while True:
             self._producer = self._whole.make(self._terms.batch_bytes, self._id, self._patience)
             self._markers.watch(self._producer)
+            self._offset = _Offset(self._producer)
             try:
                 await asyncio.wait_for(self._producer.start(), self._patience)
                 return await self._whole.position(self._partition)
@@ -525,6 +561,8 @@ class _Lane:
         if producer is None:
             return
         _heard(producer)
+        if self._offset is not None:
+            self._offset.tell()  # the library ends no transaction before it
         with contextlib.suppress(*kafka.FAILED, AssertionError):  # of a state in which it cannot abort any more
             await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
         await _ended(producer)
@@ -590,11 +628,15 @@ class _Lane:
         What no topic will take is replaced in ``messages`` by what stands in for it.
         """
         producer, learned, began = self._producer, False, time.monotonic()
+        assert self._offset is not None
         reached: dict[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(self._patience):
                 await producer.begin_transaction()
-                outcomes = await kafka.send(producer, messages, self._terms.timestamp, reached)
+                outcomes, committed = await asyncio.gather(
+                    kafka.send(producer, messages, self._terms.timestamp, reached),
+                    self._offset.join(self._partition, offset, self._whole.group),
+                )
                 if failed := [outcome for outcome in outcomes if outcome is not None]:
                     alone = _all_alone(messages, outcomes, self._terms)
                     pairs = zip(messages, outcomes, strict=True)
@@ -603,8 +645,9 @@ class _Lane:
                     learned = self._terms.learn(failed, alone)
                     raise failed[0]
                 aim = None if offset is None else (offset, markers.told(word, reached))
-                if aim is not None:
-                    await producer.send_offsets_to_transaction({TopicPartition(*self._partition): aim}, self._whole.group)
+                if aim is not None and committed is not None:
+                    self._offset.tell(aim[1])
+                    await asyncio.shield(committed)
                 await producer.commit_transaction()
         except (*kafka.FAILED, AssertionError) as error:
             await self._discard()

@@ -37,6 +37,8 @@ MOST_TOGETHER: Final = 1000
 """Items of a group, at about."""
 STOP_SECONDS: Final = 5.0
 """How long a producer is given to end."""
+CUT_SECONDS: Final = 1.0
+"""How long each part of one that does not end by itself is waited for."""
 LONGEST_TRANSACTION_SECONDS: Final = 120.0
 """To which the patience with one transaction grows where the broker is slow."""
 Partition = tuple[str, int]
@@ -187,26 +189,33 @@ def _check(task: asyncio.Task[None] | None) -> None:
 
 
 async def _ended(producer: Any) -> None:
-    """Ends a producer, whatever state it is in and whether or not its broker answers."""
+    """Ends a producer, whatever state it is in, whether or not its broker answers, and even if this is cancelled."""
+    ended = False
     try:
         await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+        ended = True
     except Exception as error:  # noqa: BLE001  # nothing that comes of ending one may end the worker
         if not isinstance(error, (*kafka.FAILED, AssertionError)):
             _log.warning("a producer does not end by itself, it is cut off", error=type(error).__name__)
-    else:
+    finally:
+        if not ended:
+            await _cut(producer)
         _heard(producer)
-        return
-    # it still has something to send, and would as soon as it can: from the past, beside its successor
-    sender = producer._sender
-    if sender is not None and sender.sender_task is not None:
-        sender.sender_task.cancel()
-    producer._message_accumulator.fail_all(ProducerClosed())
-    _heard(producer)
-    for connection in list(producer.client._conns.values()):
+
+
+async def _cut(producer: Any) -> None:
+    """Ends a producer that still has something to send, and would as soon as it can: from the past, beside its successor."""
+    client, sending = producer.client, producer._sender.sender_task
+    for connection in list(client._conns.values()):
         if connection._writer is not None:
             connection._writer.transport.abort()  # it would wait until all is written
+    if sending is not None:
+        sending.cancel()
+        if not (await asyncio.wait([sending], timeout=CUT_SECONDS))[0]:
+            sending.cancel()  # the first time it waits for what is under way
+    producer._message_accumulator.fail_all(ProducerClosed())
     with contextlib.suppress(*kafka.FAILED):
-        await asyncio.wait_for(producer.client.close(), STOP_SECONDS)
+        await asyncio.wait_for(client.close(), CUT_SECONDS)
 
 
 class _Offset:
@@ -563,9 +572,11 @@ class _Lane:
         _heard(producer)
         if self._offset is not None:
             self._offset.tell()  # the library ends no transaction before it
-        with contextlib.suppress(*kafka.FAILED, AssertionError):  # of a state in which it cannot abort any more
-            await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
-        await _ended(producer)
+        try:
+            with contextlib.suppress(*kafka.FAILED, AssertionError):  # of a state in which it cannot abort any more
+                await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
+        finally:
+            await _ended(producer)
 
     async def _pump(self) -> None:
         if not await self._settles(markers.reach(self._committed[1] if self._committed else ""), self._committed):

@@ -77,10 +77,19 @@ def install(tell: Tell = to_stderr) -> None:
         faulthandler.enable()
 
 
+def _is_brokers(error: BaseException | None) -> bool:
+    return error is not None and type(error).__module__ == "aiokafka.errors"
+
+
 def of_loop(tell: Tell) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """A handler for an event loop: what it tells of itself holds the representations of arguments and results."""
+    """A handler for an event loop: what it tells of itself holds the representations of arguments and results.
+
+    That nobody waits any more for what the broker refuses is no fault: the library has told it where it happened.
+    """
 
     def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if _is_brokers(context.get("exception")) and "never retrieved" in context.get("message", ""):
+            return
         words = re.match(r"[A-Za-z' ]{0,60}", str(context.get("message", "")))
         tell(f"a fault in the event loop: {words[0].strip() if words else ''}", report(context.get("exception")))
 

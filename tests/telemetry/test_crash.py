@@ -1,5 +1,6 @@
 """What is told of a fault: where it was, never what it was about."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from service.telemetry import crash
 
@@ -124,3 +126,15 @@ def test_endless_recursion_is_told_shortly() -> None:
 
     assert len(told) < 50
     assert any("more" in line for line in told)
+
+
+def test_what_a_broker_refuses_and_nobody_waits_for_is_no_fault() -> None:
+    told: list[str] = []
+    handler = crash.of_loop(lambda occasion, lines: told.append(occasion))
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        handler(loop, {"message": "Future exception was never retrieved", "exception": KafkaConnectionError()})
+        assert not told
+        handler(loop, {"message": "Future exception was never retrieved", "exception": ValueError()})
+        handler(loop, {"message": "Exception in callback of ours", "exception": KafkaConnectionError()})
+    assert len(told) == 2

@@ -23,7 +23,7 @@ from service.judge import score
 from service.judge.policy import Policy
 from service.judge.reasons import Dropped, Reason
 from service.publish.redact import redact
-from service.records import Candidate, Confidence, Event, Finding, Location, Origin, Record, Text
+from service.records import Candidate, Confidence, Detector, Event, Finding, Location, Origin, Record, Text
 
 MOST_DECODED_BYTES: Final = 16 * 1024 * 1024
 """A longer value is scanned as the text it is; taking it apart would take many times its size in memory."""
@@ -204,9 +204,14 @@ class Inspector:
 
     def _of_own_format(self, record: Record, tally: Tally, hits: list[Hit] | None) -> list[Found]:
         """The findings in the value as it is, of detectors that need no neighbour to be sure."""
+        if hits is not None:
+            patterns, detectors = self._scanner.database.patterns, self._scanner.database.detectors
+            hits = [hit for hit in hits if (at := patterns[hit[0]].detector) < 0 or _is_sure(detectors[at])]
+            if not hits:
+                return []
         whole = Event(Origin(envelope="whole"), [Text(record.value or b"", "value")])
-        detectors = ((found, found.finding.candidate.detector) for found in self.event(whole, tally, record, hits=hits))
-        return [found for found, detector in detectors if not detector.keywords and not detector.is_generic]
+        found = self.event(whole, tally, record, hits=hits)
+        return [item for item in found if _is_sure(item.finding.candidate.detector)]
 
     def _events(self, record: Record, hits: list[Hit] | None) -> Iterator[Event]:
         if len(record.value or b"") <= MOST_DECODED_BYTES:
@@ -280,6 +285,11 @@ class Inspector:
         if not complete:
             raise UndecodableError("too_many_findings")
         return list(grouped.values())
+
+
+def _is_sure(detector: Detector) -> bool:
+    """True if what it finds is a secret whatever stands beside it."""
+    return not detector.keywords and not detector.is_generic
 
 
 def _sharing(item: Found, same: dict[tuple[object, ...], Finding]) -> Found:

@@ -21,7 +21,8 @@ from service.records import Detector
 _ESCAPE_TAIL: Final = r"\\[nrtbfv]|\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m"
 """A letter or digit that ends an escape or a colour code does not go on with the token behind it."""
 
-MOST_BESIDE: Final = 512
+MOST_BEFORE: Final = 512
+MOST_BEHIND: Final = 192
 """Where what stands before or behind a secret has no bounds, such as blanks and names, so much of it is looked at."""
 
 _ESCAPING: Final = b"\\%\x1b"
@@ -70,8 +71,8 @@ class Capture:
         body = f"{head}(?:{expressions.exact(secret)}){tail}" if self._margins else self._grouping
         self._secret = 3 if keyworded else 1
         self._most = expressions.width(secret)[1]
-        self.ahead = self._most + min(expressions.width(after)[1], MOST_BESIDE) + 16
-        self.reach = min(expressions.width(expressions.concatenate(lead, before))[1], MOST_BESIDE) + self.ahead
+        self.ahead = self._most + min(expressions.width(after)[1], MOST_BEHIND) + 16
+        self.reach = min(expressions.width(expressions.concatenate(lead, before))[1], MOST_BEFORE) + self.ahead
         if keyworded:
             self.reach += GAP_CHARACTERS + max(map(len, detector.keywords)) * 2
         try:
@@ -133,7 +134,7 @@ class Capture:
         return expressions.Linear(self._grouping)
 
     def _is_led(self, window: bytes, start: int) -> bool:
-        return self._lead is None or self._lead.search(window[max(0, start - MOST_BESIDE) : start]) is not None
+        return self._lead is None or self._lead.search(window[max(0, start - MOST_BEFORE) : start]) is not None
 
     def starting(self, text: bytes, start: int, last: int) -> Iterator[tuple[int, int]]:
         """The spans of assigned secrets in a window, left to right, that begin at ``last`` at the latest."""

@@ -169,7 +169,7 @@ class Scanner:
                 if b"\\" in window or b"%" in window:
                     for end in ends:
                         if start <= end <= stop:
-                            yield from self._layer(text, "plain", end, 8 * capture.ahead, 0, depth, unwrapped)
+                            yield from self._layer(text, "plain", end, 4 * capture.ahead, 0, depth, unwrapped)
                             break
 
     def _capture(self, index: int) -> Capture:

@@ -203,6 +203,10 @@ def _by_leader(
     return {node: dict(topics) for node, topics in by_leader.items()}, without
 
 
+def _listed(partitions: Iterable[TopicPartition]) -> list[str]:
+    return [f"{tp.topic}-{tp.partition}" for tp in sorted(partitions)]
+
+
 def _each(answer: Any) -> Iterator[tuple[TopicPartition, int, list[Any]]]:
     for topic, partitions, _ in answer.topics:
         for partition, code, _, producers, _ in partitions:
@@ -279,8 +283,7 @@ class Markers:
         self._touched.clear()
 
     async def _write(self, producer: Any, partitions: list[TopicPartition], commit: bool) -> None:
-        told = sorted(map(tuple, partitions))
-        _log.warning("markers of a transaction are missing, writing them", committed=commit, partitions=told)
+        _log.warning("markers of a transaction are missing, writing them", committed=commit, partitions=_listed(partitions))
         await producer.begin_transaction()
         for tp in partitions:
             producer._txn_manager.maybe_add_partition_to_txn(tp)
@@ -295,6 +298,7 @@ class Markers:
             wanted -= {tp for tp in without if client.cluster.partitions_for_topic(tp.topic) is None}  # deleted
             by_leader, without = _by_leader(client.cluster, wanted)
         if without:
+            _log.warning("it cannot be seen whether transactions ended where there is no leader", partitions=_listed(without))
             raise LeaderNotAvailableError(f"{min(without).topic}-{min(without).partition}")
         try:
             asked = [client.send(node, _DescribeProducers(topics)) for node, topics in by_leader.items()]

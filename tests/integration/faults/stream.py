@@ -84,7 +84,7 @@ class Worker:
         if self._process is not None:
             self._process.wait()
 
-    async def stop(self, seconds: float = 40.0) -> int:
+    async def stop(self, seconds: float = 60.0) -> int:
         """SIGTERM, and its exit status."""
         assert self._process is not None
         self.signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ class Worker:
 
         return await asyncio.to_thread(ask)
 
-    async def ready(self, seconds: float = 90.0) -> "Worker":
+    async def ready(self, seconds: float = 120.0) -> "Worker":
         deadline = time.monotonic() + seconds
         while (await self.get("/readyz"))[0] != 200:
             assert self.running, f"the worker ended:\n{self.tail()}"
@@ -115,7 +115,7 @@ class Worker:
         status, text = await self.get("/readyz")
         return dict(json.loads(text)["claims"]) if status else {}
 
-    async def joined(self, seconds: float = 90.0) -> "Worker":
+    async def joined(self, seconds: float = 120.0) -> "Worker":
         """As :meth:`ready`, whatever is to be said of its sinks."""
         deadline = time.monotonic() + seconds
         while not (await self.claims()).get("joined"):
@@ -355,14 +355,14 @@ class Stream:
             place for place, print_of in self.planted.items() if all(print_of != other for other, _ in found.get(place, ()))
         )
 
-    async def until_found(self, more: int, seconds: float = 60.0) -> None:
+    async def until_found(self, more: int, seconds: float = 120.0) -> None:
         """Waits until so many more alerts have come."""
         wanted, deadline = len(self.found) + more, time.monotonic() + seconds
         while len(self.found) < wanted:
             assert time.monotonic() < deadline, f"{len(self.found)} alerts, {wanted} expected\n{self.tails()}"
             await asyncio.sleep(0.05)
 
-    async def until_all_found(self, seconds: float = 60.0) -> None:
+    async def until_all_found(self, seconds: float = 120.0) -> None:
         """Waits until what was planted so far has its alerts."""
         deadline = time.monotonic() + seconds
         while self.missing:
@@ -372,12 +372,17 @@ class Stream:
     async def reckon(self, seconds: float = 90.0) -> str:
         """Ends the feed, waits for what is still to come, and holds all against what was planted.
 
+        Args:
+            seconds: without another alert, after which what is missing is lost.
+
         Returns:
             What to say of the run.
         """
         await self.stop_feeding()
-        deadline = time.monotonic() + seconds
-        while self.missing and time.monotonic() < deadline:
+        found, deadline = -1, 0.0
+        while self.missing and (len(self.found) > found or time.monotonic() < deadline):
+            if len(self.found) > found:
+                found, deadline = len(self.found), time.monotonic() + seconds
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.0)  # for what comes twice
         repeats = sum(len(alerts) - len({print_of for print_of, _ in alerts}) for alerts in self.found.values())

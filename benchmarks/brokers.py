@@ -140,6 +140,11 @@ class Node:
         self.launch()
         self.await_open()
 
+    @property
+    def alive(self) -> bool:
+        """True while the process lives."""
+        return self._process is not None and self._process.poll() is None
+
     def signal(self, number: int) -> None:
         """Sends a signal, if the process lives."""
         if self._process is not None and self._process.poll() is None:

@@ -133,6 +133,19 @@ class _Queue:
         self._under_way = items
         return group
 
+    def fewer(self, group: list[Parcel], most: int) -> list[Parcel]:
+        """What stays of a group under way when it is to be so many items, or one parcel; the rest waits again."""
+        kept = items = 0
+        for parcel in group:
+            if kept and items + len(parcel.items) > most:
+                break
+            kept, items = kept + 1, items + len(parcel.items)
+        if group[kept:]:
+            self._parcels.extendleft(reversed(group[kept:]))
+            self._filled.set()
+        self._under_way = items
+        return group[:kept]
+
     def finished(self, group: list[Parcel]) -> None:
         self.items -= self._under_way
         self._under_way = 0
@@ -554,7 +567,7 @@ class _Lane:
                 await self.failures.pause()
 
     def _slow_down(self, error: BaseException) -> None:
-        """What takes too long gets more time, or it would be begun anew for ever; and the next is less."""
+        """What takes too long gets more time, or it would be begun anew for ever; and is less."""
         if isinstance(error, TimeoutError):
             self._patience = min(2 * self._patience, LONGEST_TRANSACTION_SECONDS)
             self._most = max(1, self._most // 2)
@@ -584,11 +597,7 @@ class _Lane:
         self.failures.over()
         while True:
             group = await self.queue.group(self._most)
-            messages = [
-                message for wave in self._whole.compose([item for parcel in group for item in parcel.items]) for message in wave
-            ]
-            known = self._committed[0] if self._committed is not None else None
-            offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), known)
+            messages, offset = self._composed(group)
             # an offset alone does not tell one transaction from another: what comes of no further input leaves it in place
             word, done = uuid.uuid4().hex, False
             while not done:
@@ -602,6 +611,9 @@ class _Lane:
                         return self._lose()
                 if not await self._settles(lambda tp, start, done=done: done, self._committed):  # type: ignore[misc]
                     return self._lose()
+                if not done and len(fewer := self.queue.fewer(group, self._most)) < len(group):
+                    group, word = fewer, uuid.uuid4().hex
+                    messages, offset = self._composed(group)
             self.failures.over()
             for message in messages:
                 if message.acknowledged is not None:
@@ -609,6 +621,13 @@ class _Lane:
             self.queue.finished(group)
             if offset is not None:
                 self._whole.committed({self._partition: offset})
+
+    def _composed(self, group: list[Parcel]) -> tuple[list[Message], int | None]:
+        """The messages of a group, and the offset that goes with them."""
+        waves = self._whole.compose([item for parcel in group for item in parcel.items])
+        known = self._committed[0] if self._committed is not None else None
+        offset = next((parcel.next_offset for parcel in reversed(group) if parcel.next_offset is not None), known)
+        return [message for wave in waves for message in wave], offset
 
     def _lose(self) -> None:
         _log.warning("somebody else went on with a partition", topic=self._partition[0], partition=self._partition[1])

@@ -19,8 +19,9 @@ LEARNED_FROM: Final = (*TOO_LARGE, InvalidTimestampError)
 """Refusals after which the same messages are sent in another way; see :class:`Terms`."""
 FAILED: Final = (KafkaError, TimeoutError, OSError, IllegalOperation)
 """What can be tried again. The last is the library's word for a transaction of which something else has failed already."""
-BATCH_BYTES: Final = 16 * 1024
-"""Messages of a partition that go together, as long as no topic takes less."""
+BATCH_BYTES: Final = (128 * 1024, 16 * 1024, 1)
+"""Messages of a partition that go together: so many as the first says, where a topic takes less as the next. Each of them is a
+round trip, and one follows the other."""
 UNTIMED_SECONDS: Final = 60.0
 _NO_TIME: Final = -1
 
@@ -44,13 +45,13 @@ class Message(NamedTuple):
 class Terms:
     """On what terms topics take our messages, as their refusals tell.
 
-    Topics limit the size of a batch: where messages are refused together, each goes in a batch of its own from then on, and
-    only what is refused alone is too large. They also refuse times that are too far ahead (an hour by default): while the
-    clock of this machine is that wrong, messages go without a time.
+    Topics limit the size of a batch: where messages are refused together, fewer go together from then on, in the end each in a
+    batch of its own, and only what is refused alone is too large. They also refuse times that are too far ahead (an hour by
+    default): while the clock of this machine is that wrong, messages go without a time.
     """
 
     def __init__(self) -> None:
-        self.batch_bytes = BATCH_BYTES
+        self.batch_bytes = BATCH_BYTES[0]
         """What a producer may put into one batch; one message goes in any case."""
         self._untimed_until = 0.0
 
@@ -78,8 +79,8 @@ class Terms:
         too_large = any(isinstance(reason, TOO_LARGE) for reason in reasons)
         untimely = any(isinstance(reason, InvalidTimestampError) for reason in reasons)
         if too_large and not all_alone:
-            self.batch_bytes = 1
-            _log.info("a topic takes small batches only: from now on each message is one")
+            self.batch_bytes = next((less for less in BATCH_BYTES if less < self.batch_bytes), self.batch_bytes)
+            _log.info("a topic takes small batches only", bytes=self.batch_bytes)
         if untimely and self.timestamp is None:
             self._untimed_until = time.monotonic() + UNTIMED_SECONDS
             _log.error("a topic refuses our times: the clock of this machine is wrong; sending without", told=time.time())

@@ -58,13 +58,22 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Single]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def _three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         three = Cluster(tmp_path_factory.mktemp("cluster"), QUICK)
     except MissingError as error:
         _or_say_why(error)
     with three:
         yield three
+
+
+@pytest.fixture
+def cluster(_three: Cluster) -> Cluster:
+    """Of three nodes, all of them up: one that a failed test left dead is no matter of the next."""
+    for node in _three.nodes.values():
+        if not node.alive:
+            node.start()
+    return _three
 
 
 @pytest.fixture(params=["at_least_once", "exactly_once"])

@@ -4,34 +4,24 @@ aiokafka works in background tasks: one keeps the metadata, one the place in the
 and fetch. A task that meets what it did not expect ends, and nobody starts it again: some are told by every later call, the
 fetching one by none, and whoever waits for metadata then waits for ever. So the metadata go on whatever happens
 (:func:`install`), a consumer of which a task has ended is told (:func:`fallen`), and another one takes its place.
-
-Asked for committed offsets, a broker that is not the group's coordinator any more, or not yet, answers with no offset and an
-error that stands for all of them; the library looks only at errors of single ones, and takes it that nothing was committed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    KafkaError,
-    NotCoordinatorForGroupError,
-    for_code,
-)
-from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.errors import KafkaError
 
 from service.telemetry import logs
 
 _log = logs.get("consume")
 END_SECONDS: Final = 3.0
 """How long a client is given to end."""
-_MARK: Final = "_sluice"
+_MARK: Final = "_goes_on"
 _ENDLESS: Final = ("_coordination_task", "_reset_committed_task")
 """Tasks of a coordinator that end only with it."""
 _PASSING: Final = ("_heartbeat_task", "_commit_refresh_task")
@@ -45,20 +35,12 @@ class FallenError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
 
 
 def install() -> None:
-    """Has every client of this process keep up its metadata, and hear what the coordinator of its group says; once."""
-    _install(AIOKafkaClient, "_md_synchronizer", _going_on)
-    _install(GroupCoordinator, "_send_req", _hearing)
+    """Has every client of this process keep up its metadata, whatever an attempt at them raises; once."""
+    synchronize = AIOKafkaClient._md_synchronizer
+    if hasattr(synchronize, _MARK):
+        return
 
-
-def _install(kind: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    former = getattr(kind, name)
-    if not hasattr(former, _MARK):
-        wrapped = functools.wraps(former)(wrap(former))
-        setattr(wrapped, _MARK, True)
-        setattr(kind, name, wrapped)
-
-
-def _going_on(synchronize: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(synchronize)
     async def going_on(client: Any) -> None:
         while True:
             try:
@@ -69,20 +51,8 @@ def _going_on(synchronize: Callable[..., Any]) -> Callable[..., Any]:
             if not client._md_update_waiter.done():  # those who wait have been waiting since the attempt
                 client._md_update_waiter.set_result(None)
 
-    return going_on
-
-
-def _hearing(send: Callable[..., Any]) -> Callable[..., Any]:
-    async def hearing(coordinator: Any, request: Any) -> Any:
-        answer = await send(coordinator, request)
-        if isinstance(request, OffsetFetchRequest) and (code := getattr(answer, "error_code", 0)):
-            error = for_code(code)
-            if error in (NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError):
-                coordinator.coordinator_dead()
-            raise error()
-        return answer
-
-    return hearing
+    setattr(going_on, _MARK, True)
+    AIOKafkaClient._md_synchronizer = going_on
 
 
 def fallen(consumer: Any) -> BaseException | None:

@@ -172,7 +172,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             SourceError: the broker does not let us in.
         """
         batches.install()
-        clients.install()
         try:
             await self._connect()
         except (KafkaError, OSError) as error:

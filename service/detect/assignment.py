@@ -17,19 +17,30 @@ from typing import Final
 
 from service.detect import expressions
 
+_OF_KEYS: Final = ("access", "account", "private", "license", "shared", "app", "api")
 _NAMES: Final = (
-    "(?i:[\"']key[\"']|apikey|(?:access|account|private|license|shared|app|api) ?key)|LICENSE_KEY|[a-z0-9]Keys?",
-    "(?i:(?:[^e]|[^s]e)[_.-]keys?)",
-    "(?i:secrets?|passw(?:or)?ds?|passw|pwd|oauth|[_-]auth|authorization|authkey|credentials?)",
+    f"(?i:{'|'.join(f'{what}key' for what in _OF_KEYS if what != 'license')})",
+    f"(?i:{'|'.join(f'{what} key' for what in _OF_KEYS)})|LICENSE_KEY",
+    "(?i:[\"']key[\"'])",
+    "[a-z0-9]Keys?",
+    *(f"(?i:(?:[^e]|[^s]e){joiner}keys?)" for joiner in ("_", "-", r"\.")),
+    "(?i:secrets?|passw(?:or)?ds?|passw|pwd|oauth|authorization|authkey|credentials?)",
+    "(?i:_auth)",
+    "(?i:-auth)",
     "(?i:tokens?)",
-    "(?i:[_-]pat)",
+    "(?i:_pat)",
+    "(?i:-pat)",
 )
-"""What says secret: few together, so that the engine looks for each as the fixed word that it is."""
+"""What says secret: so few together that the engine looks for each as the fixed word that it is.
+
+It looks for what those in one expression share, and follows up each place where that stands: of ``[_-]auth`` for ``auth``, of
+``access ?key|api ?key`` for ``key``.
+"""
 
 _BARE: Final = r"[\s(,&?]key(?: ?=|: |\x5c|%)|\skey[\"']"
-_OPTION: Final = (
-    r"(?:[_-](?i:(?:auth)?token|secret|password|passwd|api-?key|key|auth|pat)|[a-z](?:Token|Secret|Password|Key)"
-    r"|\s(?:TOKEN|SECRET)|\s(?i:password|authtoken))\s"
+_OPTIONS: Final = (
+    *(f"{joiner}(?i:(?:auth)?token|secret|password|passwd|api-?key|key|auth|pat)\\s" for joiner in "_-"),
+    r"(?:[a-z](?:Token|Secret|Password|Key)|\s(?:TOKEN|SECRET)|\s(?i:password|authtoken))\s",
 )
 """What has its value only a blank behind it: an option, a variable of a Dockerfile."""
 
@@ -60,7 +71,7 @@ WIRE: Final = (
     *(f"(?:{names}){_JOINED}{_GAP}*{_BETWEEN}{_VALUE}" for names in _NAMES),
     *(f"(?:{names}){_ON}*{_JOINED}{_GAP}*{_BETWEEN}{_VALUE}" for names in _NAMES),
     f"(?:{_BARE}){_GAP}*{_BETWEEN}{_VALUE}",
-    f"{_OPTION}{_BETWEEN}{_VALUE}",
+    *(f"{option}{_BETWEEN}{_VALUE}" for option in _OPTIONS),
     f"(?i:authorization){_JOINED}{_GAP}*{_SCHEMES}{_GAP}*{_VALUE}",
     f"{_DOUBTFUL}{_JOINED}{_GAP}*{_BETWEEN}{_PLAIN_VALUE}",
 )
@@ -86,7 +97,7 @@ MOST_BEFORE: Final = 48
 # `=` only pads a value at its end: inside, it would join a name to what is assigned to it
 _EXACT: Final = expressions.Linear(
     rf"(?:(?:(?:{'|'.join(_NAMES)})(?:{_ON}{{0,24}})?{_JOINED}{_GAP}{{0,23}}(?:{_WORDS}{_GAP}{{1,12}}|{_SCHEMES}{_GAP}{{0,12}})?"
-    rf"|(?:{_BARE}){_GAP}{{0,23}}(?:{_WORDS}{_GAP}{{1,12}})?|{_OPTION})"
+    rf"|(?:{_BARE}){_GAP}{{0,23}}(?:{_WORDS}{_GAP}{{1,12}})?|{'|'.join(_OPTIONS)})"
     r"(?:[A-Za-z_+/.~-]{0,8}[0-9][A-Za-z0-9_+/.~-]{10}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{4,8}[A-Za-z][0-9][A-Za-z0-9_+/.~-]{6}[A-Za-z0-9_+/.~=-]"
     r"|[A-Za-z_+/.~-]{8,47}[A-Za-z][0-9][A-Za-z0-9_+/.~=-]{2})"

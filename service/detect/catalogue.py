@@ -231,13 +231,18 @@ def _detector(source: Source, file: _File, entry: _Entry) -> Detector:
 def _shown(expression: str) -> tuple[tuple[bytes, ...], float]:
     """The prefixes of an expression, and the least entropy that random matches show behind them, less a margin.
 
-    Fair to digits, to hexadecimal, and to tokens of mixed segments alike. Many types share an expression.
+    Fair to digits, to hexadecimal, and to tokens of mixed segments alike. Many types share an expression, and more of them
+    what stands behind the prefix.
     """
     node = expressions.parse(expression)
     prefixes = tuple(expressions.prefixes(node))
-    rng = random.Random(expression)
-    shown = []
-    for _ in range(_ENTROPY_SAMPLES):
-        secret = expressions.sample(node, rng)
-        shown.append(shannon(secret[len(longest_prefix(prefixes, secret)) :]))
-    return prefixes, round(_ENTROPY_MARGIN * min(shown), 2)
+    fixed, behind = expressions.split_fixed(node)
+    return prefixes, _least_entropy(behind, ()) if prefixes == (fixed,) else _least_entropy(node, prefixes)
+
+
+@lru_cache(maxsize=8192)
+def _least_entropy(node: expressions.Node, prefixes: tuple[bytes, ...]) -> float:
+    rng = random.Random(0)
+    secrets = [expressions.sample(node, rng) for _ in range(_ENTROPY_SAMPLES)]
+    least = min(shannon(secret[len(longest_prefix(prefixes, secret)) :]) for secret in secrets)
+    return round(_ENTROPY_MARGIN * least, 2)

@@ -155,12 +155,14 @@ def patterns(detectors: Sequence[Detector]) -> Iterator[Pattern]:
         if detector.assigned:
             continue
         node = tree(detector)
-        plain = expressions.wire(node if detector.keywords else expressions.from_rare_run(node))
         if detector.keywords:
+            plain = expressions.wire(node)
             for keyword in detector.keywords:
                 yield Pattern(index, "plain", f"{keyword_expression(keyword)}.{{0,{_WIRE_GAP}}}{plain}")
             continue
-        yield Pattern(index, "plain", plain)
+        rare = expressions.from_rare_run(node)
+        for beginning in (rare,) if detector.is_generic else expressions.beginnings(rare):
+            yield Pattern(index, "plain", expressions.wire(beginning))
         encoded = expressions.percent(node)
         if encoded is not None and any(len(prefix) >= 4 for prefix in expressions.prefixes(node)):
             yield Pattern(index, "plain", expressions.wire(expressions.from_rare_run(encoded)))

@@ -49,10 +49,12 @@ def images(path: Path) -> Iterator[Image]:
     bits = sum(8 - math.log2(max(1, len(allowed))) for allowed in path)
     if fixed < LEAST_FIXED or len(path) < LEAST_BYTES or bits < LEAST_BITS:
         return
-    path = path[: _enough(path)]
+    path = tuple(map(_lower, path[: _enough(path)]))
     for alignment in range(3):
         yield _base64(path, alignment)
-    yield Image("hex", _joined(_hex_pair(allowed) for allowed in path), 2 * len(path), 0)
+    # either case by itself: of letters in both the engine would take any for a digit
+    for digits in dict.fromkeys(_joined(_hex_pair(allowed, of) for allowed in path) for of in ("%x", "%X")):
+        yield Image("hex", digits, 2 * len(path), 0)
     yield Image("utf-16", "\\x00".join(char_set(allowed) for allowed in path), 2 * len(path) - 1, 0)
 
 
@@ -96,10 +98,16 @@ def _urlsafe(values: set[int]) -> frozenset[int]:
 
 
 @lru_cache(maxsize=8192)
-def _hex_pair(allowed: frozenset[int]) -> str:
-    """The two digits of a byte, either case; looser than the set where both digits vary."""
+def _hex_pair(allowed: frozenset[int], form: str) -> str:
+    """The two digits of a byte, looser than the set where both digits vary."""
     highs, lows = {byte >> 4 for byte in allowed}, {byte & 15 for byte in allowed}
-    return "".join(char_set(frozenset(b for d in digits for b in (b"%x%X" % (d, d)))) for digits in (highs, lows))
+    return "".join(char_set(frozenset(b for d in digits for b in (form % d).encode())) for digits in (highs, lows))
+
+
+def _lower(allowed: frozenset[int]) -> frozenset[int]:
+    """A letter that is looked for in either case as the small one: so words that are encoded are nearly always written."""
+    small = frozenset(byte | 0x20 for byte in allowed)
+    return small if len(allowed) == 2 and len(small) == 1 and small <= ALNUM else allowed
 
 
 BASE64_RUN: Final = ALNUM | frozenset(b"+/-_")

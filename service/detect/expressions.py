@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final
 
 import re2
@@ -256,6 +257,17 @@ def concatenate(*nodes: Node) -> Node:
     return Sequence(tuple(node for node in nodes if node != EMPTY))
 
 
+def split_fixed(node: Node) -> tuple[bytes, Node]:
+    """The fixed bytes with which a tree begins, and what follows them."""
+    parts = tuple(_flat(node))
+    fixed = bytes(min(part.allowed) for part in takewhile(_single, parts) if isinstance(part, Chars))
+    return fixed, Sequence(parts[len(fixed) :])
+
+
+def _single(node: Node) -> bool:
+    return isinstance(node, Chars) and len(node.allowed) == 1
+
+
 def width(node: Node) -> tuple[int, int]:
     """The least and the greatest number of bytes that the expression matches, capped at :data:`MAX_SECRET_BYTES`."""
     match node:
@@ -478,7 +490,12 @@ LONG_RUN: Final = 7
 """A run of fixed bytes that is rare enough to begin with."""
 
 MOST_LEFT_OUT: Final = 5
-"""At most so many bytes may vary, at their least, in what is left out before such a run."""
+"""At most so many bytes may vary, at their least, in what is left out before such a run; in the address of a site, ..."""
+
+MOST_OF_ADDRESS: Final = 40
+"""... so many, since ``https://`` stands everywhere."""
+
+_WEB: Final = tuple(Chars(frozenset((byte,))) for byte in b"http")
 
 
 def from_rare_run(node: Node) -> Node:
@@ -495,14 +512,59 @@ def from_rare_run(node: Node) -> Node:
             runs[-1] = (runs[-1][0] + 1, runs[-1][1])
         elif fixed:
             runs.append((1, index))
-    if not runs:
-        return node
-    length, start = max(runs, key=lambda run: (run[0], -run[1]))
-    lead = [part for part in parts[:start] if not isinstance(part, Chars) or len(part.allowed) > 2]
-    varies = any(width(part)[1] - width(part)[0] > 3 for part in lead)
-    if length < LONG_RUN or not varies or sum(width(part)[0] for part in lead) > MOST_LEFT_OUT:
-        return node
-    return Sequence(tuple(parts[start:]))
+    runs.sort(key=lambda run: (-run[0], run[1]))
+    in_web = tuple(parts[: len(_WEB)]) == _WEB
+    for length, start in runs if in_web else runs[:1]:
+        if length < LONG_RUN:
+            break
+        lead = [part for part in parts[:start] if not isinstance(part, Chars) or len(part.allowed) > 2]
+        varies = in_web or any(width(part)[1] - width(part)[0] > 3 for part in lead)
+        if varies and sum(width(part)[0] for part in lead) <= (MOST_OF_ADDRESS if in_web else MOST_LEFT_OUT):
+            return Sequence(tuple(parts[start:]))
+    return node
+
+
+SHORT_BEGINNING: Final = 4
+"""Fixed bytes at the beginning that are too few to be looked for where others follow that are nearly fixed."""
+
+MOST_BEGINNINGS: Final = 6
+"""At most so many trees are made of one."""
+
+
+def beginnings(node: Node) -> list[Node]:
+    """The tree, once for each of its beginnings where these are few and what they share is short.
+
+    Of ``gh[pousr]_…`` in one expression the engine looks for ``gh``, and follows up each; of five for ``ghp_`` and so on.
+    """
+    found = [node]
+    while True:
+        longer = [one for tree in found for one in _told_apart(tree)]
+        if longer == found or len(longer) > MOST_BEGINNINGS:
+            return found
+        found = longer
+
+
+def _told_apart(node: Node) -> list[Node]:
+    """The trees that go on differently behind a short fixed beginning; the tree itself where there are no such.
+
+    Of ``hc[a-z]ik_`` it begins at ``ik_``: two bytes are too few to be looked for at all.
+    """
+    parts = list(_flat(node))
+    length = sum(1 for _ in takewhile(_single, parts))
+    match parts[length : length + 1]:
+        case [Choice(options)] if length or len(frozenset().union(*map(first, options))) == 1:
+            pass
+        case [Chars(allowed)] if length > 1 and len(_unfolded(allowed)) == len(allowed):
+            if length == 2 and len(allowed) > MOST_BEGINNINGS:
+                return [Sequence(tuple(parts[3:]))]
+            options = tuple(Chars(frozenset((byte,))) for byte in sorted(allowed))
+        case [Repeat(inner, 0, 1)] if length > 1 and len(first(inner)) == 1:
+            options = (inner, EMPTY)
+        case _:
+            return [node]
+    if length >= SHORT_BEGINNING or len(options) > MOST_BEGINNINGS:
+        return [node]
+    return [Sequence((*parts[:length], option, *parts[length + 1 :])) for option in options]
 
 
 def _flat(node: Node) -> Iterator[Node]:

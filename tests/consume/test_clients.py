@@ -6,9 +6,6 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinatorForGroupError
-from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from service.consume import clients
 from service.consume.offsets import Offsets
@@ -39,32 +36,9 @@ async def test_metadata_are_kept_up_whatever_an_attempt_raises() -> None:
 
 async def test_it_is_put_in_place_once() -> None:
     clients.install()
-    first = AIOKafkaClient._md_synchronizer, GroupCoordinator._send_req
+    first = AIOKafkaClient._md_synchronizer
     clients.install()
-    assert first == (AIOKafkaClient._md_synchronizer, GroupCoordinator._send_req)
-
-
-class _Moved:
-    """A broker that is asked for offsets of a group that it has not, or not yet."""
-
-    def __init__(self, error: type[KafkaError]) -> None:
-        self._error = error
-
-    async def send(self, *_: Any, **__: Any) -> OffsetFetchResponse_v3:
-        return OffsetFetchResponse_v3(0, [], self._error.errno)
-
-
-@pytest.mark.parametrize(("error", "known"), [(NotCoordinatorForGroupError, None), (GroupLoadInProgressError, 1)])
-async def test_a_coordinator_that_moved_does_not_say_that_nothing_was_committed(
-    error: type[KafkaError], known: int | None
-) -> None:
-    clients.install()
-    coordinator = GroupCoordinator.__new__(GroupCoordinator)  # without its tasks
-    coordinator._client, coordinator.group_id, coordinator.coordinator_id = _Moved(error), "group", 1
-    coordinator._coordinator_dead_fut = asyncio.get_running_loop().create_future()
-    with pytest.raises(error):
-        await coordinator._do_fetch_commit_offsets([TopicPartition("events", 0)])
-    assert coordinator.coordinator_id == known
+    assert AIOKafkaClient._md_synchronizer is first
 
 
 async def test_a_fault_where_the_library_calls_us_is_raised_by_the_next_poll() -> None:

@@ -98,3 +98,41 @@ def test_a_short_run_is_known_in_each_way_of_writing_it(written: bytes) -> None:
     wire = expressions.wire(expressions.parse('"d"'))
 
     assert re.fullmatch(wire.encode("latin-1"), written)
+
+
+@given(EXPRESSIONS, st.integers(0, 2**32))
+def test_one_of_the_beginnings_matches_whatever_the_whole_does(text: str, seed: int) -> None:
+    node = expressions.parse(text)
+    secret = expressions.sample(node, random.Random(seed))
+    found = [expressions.Linear(expressions.exact(tree)) for tree in expressions.beginnings(node)]
+    assert any(tree.search(secret) for tree in found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "beginnings"),
+    [
+        ("gh[pousr]_[a-z]{36}", ["gho_", "ghp_", "ghr_", "ghs_", "ghu_"]),
+        (r"100[13]\.[a-f0-9]{32}", ["1001.", "1003."]),
+        ("sk_live_[a-z]{24}", ["sk_live_"]),
+        ("hf_[a-z]{34}", ["hf_"]),
+        ("git(?:[+]http)?:[a-z]{9}", ["git+http:", "git:"]),
+        ("xo[a-z]i_[a-z]{24}", ["i_"]),
+    ],
+)
+def test_beginnings_are_told_apart_where_they_share_little(expression: str, beginnings: list[str]) -> None:
+    found = expressions.beginnings(expressions.parse(expression))
+    assert sorted(expressions.split_fixed(tree)[0].decode() for tree in found) == beginnings
+
+
+@pytest.mark.parametrize(
+    ("expression", "beginning"),
+    [
+        (r"https://hooks\.acme\.com/in/[a-z]{24}", b"hooks.acme.com"),
+        (r"https?://[a-z]{3,9}\.acme-hooks\.com/[a-z]{24}", b".acme-hooks.com"),
+        ("https://[a-f0-9]{32}@acme-errors/[0-9]{3}", b"@acme-errors"),
+        ("acme_[a-z]{24}", b"acme_"),
+    ],
+)
+def test_an_address_begins_at_what_is_its_own(expression: str, beginning: bytes) -> None:
+    tree = expressions.from_rare_run(expressions.parse(expression))
+    assert expressions.split_fixed(tree)[0].startswith(beginning)

@@ -22,7 +22,7 @@ _NAMES: Final = (
     f"(?i:{'|'.join(f'{what}key' for what in _OF_KEYS if what != 'license')})",
     f"(?i:{'|'.join(f'{what} key' for what in _OF_KEYS)})|LICENSE_KEY",
     "(?i:[\"']key[\"'])",
-    "[a-z0-9]Keys?",
+    "[a-z]Keys?",
     *(f"(?i:(?:[^e]|[^s]e){joiner}keys?)" for joiner in ("_", "-", r"\.")),
     "(?i:secrets?|passw(?:or)?ds?|passw|pwd|oauth|authorization|authkey|credentials?)",
     "(?i:_auth)",

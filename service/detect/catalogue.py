@@ -25,7 +25,7 @@ BUILT_IN: Final = Path(__file__).resolve().parent.parent.parent / "detectors"
 """The folder of the detectors that Sluice comes with."""
 
 LEAST_KEYWORD_LETTERS: Final = 4
-_ENTROPY_SAMPLES: Final = 12
+_ENTROPY_SAMPLES: Final = 8
 _ENTROPY_MARGIN: Final = 0.86
 _ID: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _BOUNDARIES: Final = ("token", "left", "right", "none")

@@ -14,6 +14,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -224,9 +225,10 @@ def build(detectors: Sequence[Detector]) -> Database:
     """
     found = list(patterns(detectors))
     try:
-        compiled = compile_patterns([pattern.expression for pattern in found])
-        words = compile_words(list(_keywords(detectors)))
-        return Database(detectors, found, compiled, words)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="words") as beside:  # the engine lets go of the lock
+            words = beside.submit(compile_words, list(_keywords(detectors)))
+            compiled = compile_patterns([pattern.expression for pattern in found])
+        return Database(detectors, found, compiled, words.result())
     except DatabaseError:
         for pattern in found:
             try:

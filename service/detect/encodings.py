@@ -22,7 +22,13 @@ LEAST_BYTES: Final = 12
 """... at least so many bytes in all, ..."""
 
 LEAST_BITS: Final = 56.0
-"""... and so much said by them: random base64 then holds one in a terabyte. An image ends where so much is said."""
+"""... and so much said by them: random base64 then holds one in a terabyte."""
+
+ENOUGH_BYTES: Final = 8
+"""An image ends behind so many bytes, ..."""
+
+ENOUGH_BITS: Final = 40.0
+"""... where so much is said: the rest is looked at when it is decoded, and takes the engine long to compile."""
 
 UNICODE_ESCAPES: Final = r"(?:\x5c+u00[2-7][0-9a-fA-F]){8}"
 """Eight escaped characters of ASCII in a row: no writer does that to ordinary text, so one expression serves all secrets."""
@@ -59,11 +65,11 @@ def images(path: Path) -> Iterator[Image]:
 
 
 def _enough(path: Path) -> int:
-    """How many bytes of a path an image covers: a longer one would cost the engine, and say no more."""
+    """How many bytes of a path an image covers."""
     said = 0.0
     for length, allowed in enumerate(path, 1):
         said += 8 - math.log2(max(1, len(allowed)))
-        if length >= LEAST_BYTES and said >= LEAST_BITS:
+        if length >= ENOUGH_BYTES and said >= ENOUGH_BITS:
             return length
     return len(path)
 

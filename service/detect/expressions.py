@@ -668,11 +668,18 @@ def _extend(found: list[tuple[Path, bool]], node: Node, limit: int, longest: int
                 out = _extend(out, part, limit, longest)
         case Choice(options):
             out = [item for option in options for item in _extend(found, option, limit, longest)]
+        case Repeat(Chars(allowed), least, most):
+            out = [
+                ((*path, *[allowed] * min(least, longest - len(path))), most == least and len(path) + least < longest)
+                if growing
+                else (path, False)
+                for path, growing in found
+            ]
         case Repeat(inner, least, most):
             out = found
             for _ in range(min(least, longest)):
                 out = _extend(out, inner, limit, longest)
-            if most == least + 1 and not isinstance(inner, Chars):
+            if most == least + 1:
                 out = out + _extend(out, inner, limit, longest)
             elif most != least:
                 out = [(path, False) for path, _ in out]

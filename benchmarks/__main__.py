@@ -141,7 +141,7 @@ def _detectors(quick: bool) -> None:
 
 def _workers(quick: bool) -> None:
     print("What a second worker is worth, of one topic")
-    rows = second_worker.measure(800, 1) if quick else second_worker.measure()
+    rows = second_worker.measure(2000, 1) if quick else second_worker.measure()
     one = rows[0]
     _table(
         ("workers", "records/s", "of one", "CPU, µs a record", "of CPU", "cores, service", "cores, broker"),

@@ -1,7 +1,7 @@
 """What a second worker is worth: records a second, and CPU a record, of one and of two workers on the same topic.
 
-A topic is filled, then taken whole by ``sluice run`` and by ``sluice run --workers 2``, in turn. The rate is that between a
-tenth and nine tenths of the records, so that starting and joining do not count. CPU is what the processes tell of
+A topic is filled, then taken whole by ``sluice run`` and by ``sluice run --workers 2``, in turn. The rate is that from when all
+workers have joined to nine tenths of the records, so that starting and joining do not count. CPU is what the processes tell of
 themselves over the same stretch; the broker's is the kernel's. Where other things run on the machine, the rates suffer and
 the CPU a record does not: ``of CPU`` is what two workers do with a core each, of what one does with one.
 """
@@ -72,6 +72,15 @@ def _sample(port: int, broker: int) -> Sample | None:
     return Sample(time.monotonic(), total("sluice_consume_records_total"), total("process_cpu_seconds_total"), spent)
 
 
+def _have_joined(port: int, workers: int) -> bool:
+    """True if each of the workers has its partitions."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
 def _run(workers: int, kafka: ApacheKafka, topic: str, count: int) -> Row:
     port = free_port()
     command = [sys.executable, "-m", "service", "run", "--workers", str(workers)]
@@ -83,7 +92,7 @@ def _run(workers: int, kafka: ApacheKafka, topic: str, count: int) -> Row:
             if time.monotonic() > deadline or process.poll() is not None:
                 raise RuntimeError(f"{workers} workers took {last.records if last else 0:.0f} of {count} records")
             seen = _sample(port, kafka.pid)
-            if seen is not None and seen.records > 0.1 * count:
+            if seen is not None and seen.records > 0 and (first is not None or _have_joined(port, workers)):
                 first = first or seen
                 last = seen
                 if seen.records >= 0.9 * count:
@@ -101,7 +110,7 @@ def _run(workers: int, kafka: ApacheKafka, topic: str, count: int) -> Row:
     return Row(workers, number / took, spent / number * 1e6, (last.broker - first.broker) / took, spent / took)
 
 
-def measure(megabytes: int = 1500, rounds: int = 3) -> list[Row]:
+def measure(megabytes: int = 6000, rounds: int = 3) -> list[Row]:
     """One and two workers, medians of so many rounds."""
     app.load_database()  # compiled and cached before anything is measured
     count = megabytes * 1_000_000 // _SIZE

@@ -159,8 +159,11 @@ def _workers(quick: bool) -> None:
         ],
     )
     cores = os.cpu_count() or 1
+    busy = rows[-1].busy + rows[-1].broker
+    limit = "the cores are the limit" if busy > 0.9 * cores else "the cores are not the limit: it waits for the broker"
     parts = second_worker.PARTITIONS
-    print(f"  on Apache Kafka, {parts} partitions; {cores} cores, shared with the broker and whatever else runs\n")
+    print(f"  on Apache Kafka, {parts} partitions; with two workers {busy:.1f} of {cores} cores are busy, the broker's among")
+    print(f"  them: {limit}\n")
 
 
 def _calibration(quick: bool, cases: Path | None = None, plot: Path | None = None) -> None:

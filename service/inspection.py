@@ -234,6 +234,8 @@ class Inspector:
         # plain text is what was scanned already
         known = hits if record is not None and flat.data is record.value else None
         candidates, complete = self._scanner.candidates(flat.data, known)
+        if not candidates:
+            return []
         tally.candidates += len(candidates)
         judgement = score.judge(candidates, flat.data, event.origin.path, self._least)
         hiding = _Hiding(candidates, flat, event.origin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -31,6 +31,17 @@ from service.telemetry.metrics import Metrics
 _log = logs.get("stage")
 _encode: Final = msgspec.json.Encoder().encode
 POLL_MS: Final = 200
+
+
+async def _to_the_end(end: Callable[[], Awaitable[object]]) -> None:
+    """Ends a part. What the library cancels inside of it, as it does where no broker answers, is not a cancellation of ours."""
+    try:
+        await end()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        _log.warning("something was cancelled while it ended", part=getattr(end, "__qualname__", ""))
 
 
 class Stage:
@@ -116,7 +127,7 @@ class Stage:
             raise await explained(self._settings, error) from error
         async with contextlib.AsyncExitStack() as ending:  # each is ended, whatever comes of ending the one before
             for end in (self._delivery.stop, self.source.stop, self._drain):
-                ending.push_async_callback(end)
+                ending.push_async_callback(_to_the_end, end)
             await self.source.start()
             while not self._stopping.is_set():
                 await self._turn(POLL_MS)

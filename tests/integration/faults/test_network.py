@@ -99,7 +99,8 @@ async def test_a_worker_that_is_told_to_end_ends_without_its_broker(
     await stream.until_found(20)
     getattr(proxy, how)()
     await asyncio.sleep(stream.rng.uniform(0.0, 6.0))
-    assert await worker.stop(seconds=90.0) == 0
+    status = await worker.stop(seconds=90.0)
+    assert status == 0, stream.tails()
     proxy.mend()
     await worker.start().ready()
     await stream.until_found(20)

@@ -67,19 +67,10 @@ class Pattern(msgspec.Struct, frozen=True, array_like=True, gc=False):
     phase: int = 0
 
 
-class Beginnings(tuple[bytes, ...]):
+def _beginnings(detector: Detector) -> tuple[bytes, ...]:
     """The literals with one of which every secret of a detector begins; empty where they begin with anything."""
-
-    @classmethod
-    def of(cls, detector: Detector) -> Beginnings:
-        """Reads them off the expression."""
-        starts = expressions.paths(expressions.parse(detector.expression), longest=1)
-        fixed = all(path and len(path[0]) == 1 for path in starts)
-        return cls(detector.prefixes if fixed else ())
-
-    def may_stand_in(self, text: bytes) -> bool:
-        """False if no such secret can be in the text."""
-        return not self or any(beginning in text for beginning in self)
+    starts = expressions.paths(expressions.parse(detector.expression), longest=1)
+    return tuple(detector.prefixes) if all(path and len(path[0]) == 1 for path in starts) else ()
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -109,7 +100,7 @@ class Database:
         self.words = words
         self.keywords, self.owners = map(list, zip(*_keywords(detectors).items(), strict=True))
         self.always = {
-            index: Beginnings.of(detector)
+            index: _beginnings(detector)
             for index, detector in enumerate(detectors)
             if detector.assigned and not detector.keywords
         }

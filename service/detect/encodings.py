@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from service.detect.expressions import ALNUM, Path, char_set
+from service.detect.expressions import ALNUM, Path, char_set, unfolded
 
 LEAST_FIXED: Final = 3
 """An image is made of a path with at least so many fixed bytes among its first six, ..."""
@@ -112,8 +112,8 @@ def _hex_pair(allowed: frozenset[int], form: str) -> str:
 
 def _lower(allowed: frozenset[int]) -> frozenset[int]:
     """A letter that is looked for in either case as the small one: so words that are encoded are nearly always written."""
-    small = frozenset(byte | 0x20 for byte in allowed)
-    return small if len(allowed) == 2 and len(small) == 1 and small <= ALNUM else allowed
+    small = unfolded(allowed)
+    return small if len(small) < len(allowed) == 2 else allowed
 
 
 BASE64_RUN: Final = ALNUM | frozenset(b"+/-_")

@@ -507,7 +507,7 @@ def from_rare_run(node: Node) -> Node:
     parts = list(_flat(node))
     runs: list[tuple[int, int]] = []  # length, index of the first part
     for index, part in enumerate(parts):
-        fixed = isinstance(part, Chars) and len(_unfolded(part.allowed)) == 1 and not part.allowed & ESCAPABLE
+        fixed = isinstance(part, Chars) and len(unfolded(part.allowed)) == 1 and not part.allowed & ESCAPABLE
         if fixed and runs and sum(runs[-1]) == index:
             runs[-1] = (runs[-1][0] + 1, runs[-1][1])
         elif fixed:
@@ -554,7 +554,7 @@ def _told_apart(node: Node) -> list[Node]:
     match parts[length : length + 1]:
         case [Choice(options)] if length or len(frozenset().union(*map(first, options))) == 1:
             pass
-        case [Chars(allowed)] if length > 1 and len(_unfolded(allowed)) == len(allowed):
+        case [Chars(allowed)] if length > 1 and len(unfolded(allowed)) == len(allowed):
             if length == 2 and len(allowed) > MOST_BEGINNINGS:
                 return [Sequence(tuple(parts[3:]))]
             options = tuple(Chars(frozenset((byte,))) for byte in sorted(allowed))
@@ -590,7 +590,7 @@ def _with_runs(node: Node) -> Iterator[Node | bytes]:
         yield run
 
 
-def _unfolded(allowed: frozenset[int]) -> frozenset[int]:
+def unfolded(allowed: frozenset[int]) -> frozenset[int]:
     """The bytes with upper case taken for lower."""
     return frozenset(byte | 0x20 if byte in LETTERS else byte for byte in allowed)
 
